@@ -1,0 +1,102 @@
+"""What every task shares: errors become two lines and an exit code, results go to stdout, signals clean up."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn, ParamSpec
+
+from invoke import Exit as InvokeExit
+
+from goldbake.errors import Exit, GoldbakeError
+from goldbake.secret import redact
+
+P = ParamSpec("P")
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP arrived; `signum` says which. Like KeyboardInterrupt it passes every `except Exception`."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def command(body: Callable[P, None]) -> Callable[P, None]:
+    """Decorate a task: GoldbakeError → `error:`/`hint:` and its exit code, Ctrl-C → 130, SIGTERM → 143.
+
+    With `GOLDBAKE_DEBUG=1` the traceback is printed as well.
+    """
+
+    @functools.wraps(body)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            with _signals():
+                body(*args, **kwargs)
+        except GoldbakeError as error:
+            report(error)
+            raise InvokeExit(code=int(error.exit_code)) from error
+        except KeyboardInterrupt as error:
+            _interrupted("interrupted", 128 + signal.SIGINT, error)
+        except Terminated as error:
+            _interrupted(f"ended by {signal.Signals(error.signum).name}", 128 + error.signum, error)
+        except BrokenPipeError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise InvokeExit(code=int(Exit.FAILED)) from error
+
+    return run
+
+
+def report(error: GoldbakeError) -> None:
+    """Print an error as one line of what and one line of what to do, on stderr."""
+    if os.environ.get("GOLDBAKE_DEBUG") == "1":
+        traceback.print_exception(error)
+    sys.stderr.write(redact(f"error: {error.message}\n"))
+    if error.hint:
+        sys.stderr.write(redact(f"hint: {error.hint}\n"))
+
+
+def emit(text: str, document: Any, *, as_json: bool) -> None:
+    """Print a task's result on stdout: `text` for people, or `document` as one JSON document."""
+    print(json.dumps(document, indent=2, sort_keys=False) if as_json else text, flush=True)
+
+
+def _interrupted(what: str, code: int, error: BaseException) -> NoReturn:
+    if os.environ.get("GOLDBAKE_DEBUG") == "1":
+        traceback.print_exception(error)
+    sys.stderr.write(f"error: {what}; everything that was started has been removed\nhint: run the same command to continue where it stopped\n")
+    raise InvokeExit(code=code) from error
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Turn the first SIGTERM, SIGHUP or SIGINT into an exception; later ones only say that the clean-up is running."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def first(signum: int, frame: FrameType | None) -> NoReturn:
+        for name in caught:
+            signal.signal(name, again)
+        if signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Terminated(signum)
+
+    def again(signum: int, frame: FrameType | None) -> None:
+        sys.stderr.write("still removing what was started, please wait …\n")
+
+    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {name: signal.signal(name, first) for name in caught}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

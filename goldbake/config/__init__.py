@@ -1,0 +1,1 @@
+"""images.yaml: what we want, read into frozen models."""

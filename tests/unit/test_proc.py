@@ -1,0 +1,87 @@
+"""Processes start through one door: lists, a small environment, and an end on every path."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from goldbake import proc
+from goldbake.errors import MissingError, ProcessError
+from goldbake.secret import Secret
+
+
+def test_a_child_does_not_see_our_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZP_TOKEN", "not-for-children")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-for-children")
+    seen = proc.run(["env"]).stdout
+    assert "not-for-children" not in seen
+    assert "LC_ALL=C.UTF-8" in seen
+
+
+def test_a_named_variable_reaches_the_child() -> None:
+    assert "PKR_VAR_x=1" in proc.run(["env"], env={"PKR_VAR_x": "1"}).stdout
+
+
+def test_a_failure_shows_the_last_lines_and_the_command_to_run_again() -> None:
+    with pytest.raises(ProcessError, match="exited with 7") as caught:
+        proc.run(["sh", "-c", "echo the reason >&2; exit 7"])
+    assert "the reason" in caught.value.message
+    assert caught.value.code == 7
+    assert "sh -c" in caught.value.hint
+
+
+def test_a_failure_does_not_show_a_secret() -> None:
+    Secret("hunter2-hunter2")
+    with pytest.raises(ProcessError) as caught:
+        proc.run(["sh", "-c", "echo hunter2-hunter2; exit 1"])
+    assert "hunter2" not in caught.value.message + caught.value.hint
+
+
+def test_a_program_that_is_not_there_is_a_missing_error() -> None:
+    with pytest.raises(MissingError, match="no-such-program-here"):
+        proc.run(["no-such-program-here"])
+
+
+def test_a_program_that_outlives_its_time_is_ended() -> None:
+    with pytest.raises(ProcessError, match="did not end within 0"):
+        proc.run(["sleep", "30"], timeout=0.2)
+
+
+def test_a_child_dies_with_its_block(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    script = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    with pytest.raises(RuntimeError), proc.started([sys.executable, "-c", script]):
+        _wait_for(mark)
+        raise RuntimeError
+    assert not _runs(int(mark.read_text()))
+
+
+def test_a_child_that_ignores_sigterm_is_killed_with_its_own_children(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    with proc.started(["sh", "-c", f"trap '' TERM; sleep 60 & echo $! > {mark}; wait; sleep 60"], grace=0.3):
+        _wait_for(mark)
+    time.sleep(0.1)
+    assert not _runs(int(mark.read_text()))
+
+
+def test_stream_hands_over_both_outputs_line_by_line() -> None:
+    lines: list[str] = []
+    proc.stream(["sh", "-c", "echo one; echo two >&2"], lines.append)
+    assert lines == ["one", "two"]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def _wait_for(path: Path) -> None:
+    for _ in range(100):
+        if path.exists() and path.read_text().strip():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path} was never written")

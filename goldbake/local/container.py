@@ -1,0 +1,178 @@
+"""A systemd container on a stack of overlay layers, with an sshd of ours that leaves no trace in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from goldbake import proc
+from goldbake.errors import BakeError, ProcessError
+
+_TARGET = """\
+[Unit]
+Description=Provisioning by goldbake
+Requires=basic.target bake-sshd.service
+After=basic.target bake-sshd.service
+AllowIsolate=yes
+"""
+
+_SSHD_UNIT = """\
+[Unit]
+Description=The bake's own SSH server
+After=basic.target
+
+[Service]
+RuntimeDirectory=sshd
+RuntimeDirectoryPreserve=yes
+ExecStart=/usr/sbin/sshd -D -e -f /run/bake/sshd_config
+"""
+
+_SSHD_CONFIG = """\
+ListenAddress 127.0.0.1:{port}
+HostKey /run/bake/host_key
+AuthorizedKeysFile /run/bake/authorized_keys
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+StrictModes no
+PidFile none
+Subsystem sftp internal-sftp
+"""
+
+START_S = 60.0
+"""Longest wait for the container's SSH server; measured 0.3–0.5 s on an idle machine."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to reach a booted image by SSH: root, by key, and only with the host key written in `known_hosts`."""
+
+    host: str
+    port: int
+    key: Path
+    known_hosts: Path
+    user: str = "root"
+
+    def ssh(self, *command: str) -> list[str]:
+        """The argument list of an ssh call."""
+        options = ["-F", "none", "-i", str(self.key), "-p", str(self.port), "-o", f"UserKnownHostsFile={self.known_hosts}"]
+        options += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10"]
+        return ["ssh", *options, f"{self.user}@{self.host}", *command]
+
+
+@contextmanager
+def overlay(lower: Sequence[Path], upper: Path, work: Path) -> Iterator[Path]:
+    """Mount `lower` (topmost first) with `upper` as the writable layer; yields the merged root.
+
+    `work` is emptied afterwards; `upper` keeps what was written. A kill -9 of this process leaves the mount: see `unmount_below`.
+    """
+    merged, scratch = work / "merged", work / "overlay"
+    for folder in (upper, merged, scratch):
+        folder.mkdir(parents=True, exist_ok=True)
+    options = f"lowerdir={':'.join(map(str, lower))},upperdir={upper},workdir={scratch}"
+    proc.run(["mount", "-t", "overlay", "goldbake", "-o", options, merged])
+    try:
+        yield merged
+    finally:
+        _unmount(merged)
+        shutil.rmtree(scratch, ignore_errors=True)
+        merged.rmdir()
+
+
+@contextmanager
+def booted(root: Path, work: Path, *, name: str, stop: threading.Event | None = None) -> Iterator[Login]:
+    """Boot `root` with systemd-nspawn up to an SSH server on loopback; yields its login.
+
+    It shares this machine's network, so apt works as it does here; only `bake.target` runs, no service of the image.
+    """
+    run = work / "bake"
+    login = _prepare(run)
+    console = work / "console.log"
+    command: list[str | Path] = [
+        "systemd-nspawn", "--quiet", "--boot", f"--directory={root}", "--register=no", "--keep-unit", f"--machine={name}",
+        "--console=pipe", "--link-journal=no", "--resolv-conf=replace-host", "--timezone=off", "--settings=no", "--tmpfs=/tmp:mode=1777",
+        f"--bind-ro={run}:/run/bake",
+        f"--bind-ro={run}/bake.target:/run/systemd/system/bake.target",
+        f"--bind-ro={run}/bake-sshd.service:/run/systemd/system/bake-sshd.service",
+        "--", "systemd.unit=bake.target",
+    ]  # fmt: skip
+    with console.open("wb") as log, proc.started(command, stdout=log, stderr=subprocess.STDOUT) as child:
+        _wait_for_ssh(login, child, console, stop)
+        yield login
+
+
+def unmount_below(folder: Path) -> None:
+    """Unmount whatever a killed run left mounted below `folder`, deepest first."""
+    prefix = str(folder) + "/"
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for point in sorted((point for point in mounted if point.startswith(prefix)), key=len, reverse=True):
+        proc.run(["umount", "--lazy", point])
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nothing listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def keygen(path: Path) -> str:
+    """Make an Ed25519 key pair at `path` without a passphrase; returns the public line."""
+    path.unlink(missing_ok=True)
+    proc.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "goldbake", "-f", path])
+    return path.with_name(path.name + ".pub").read_text().strip()
+
+
+def _prepare(run: Path) -> Login:
+    shutil.rmtree(run, ignore_errors=True)
+    run.mkdir(parents=True)
+    port = free_port()
+    host_key = keygen(run / "host_key")
+    private = run.parent / "bake_key"
+    (run / "authorized_keys").write_text(keygen(private) + "\n")
+    (run / "bake.target").write_text(_TARGET)
+    (run / "bake-sshd.service").write_text(_SSHD_UNIT)
+    (run / "sshd_config").write_text(_SSHD_CONFIG.format(port=port))
+    known = run.parent / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{port} {host_key}\n")
+    return Login("127.0.0.1", port, private, known)
+
+
+def _wait_for_ssh(login: Login, child: subprocess.Popen[bytes], console: Path, stop: threading.Event | None) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and not (stop and stop.is_set()):
+        if child.poll() is not None:
+            break
+        try:
+            with socket.create_connection((login.host, login.port), timeout=1) as link:
+                if link.recv(4) == b"SSH-":
+                    return
+        except OSError:
+            time.sleep(0.05)
+    tail = "\n".join("    " + line for line in console.read_text(errors="replace").splitlines()[-15:])
+    raise BakeError(f"the container did not start its SSH server:\n{tail}", hint="run `./inv doctor`; containers need root and cgroups")
+
+
+def _unmount(point: Path) -> None:
+    for _ in range(50):
+        try:
+            proc.run(["umount", point])
+            return
+        except ProcessError:
+            time.sleep(0.1)
+    proc.run(["umount", "--lazy", point])
+
+
+def is_root() -> bool:
+    """Whether this process may mount and start containers."""
+    return os.geteuid() == 0

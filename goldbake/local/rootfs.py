@@ -1,0 +1,91 @@
+"""The base root file system of a local image: mmdebstrap from this machine's own apt sources."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from goldbake import proc
+from goldbake.config.model import Os
+from goldbake.local import sources
+from goldbake.log import Progress
+
+PACKAGES = (
+    "apt-utils", "ca-certificates", "curl", "dbus", "e2fsprogs", "gnupg", "initramfs-tools", "iproute2", "kmod", "less", "nftables",
+    "openssh-server", "pciutils", "procps", "python3", "python3-apt", "sudo", "syslinux-common", "systemd", "systemd-boot-efi", "systemd-resolved", "systemd-sysv", "systemd-timesyncd",
+    "udev", "zstd",
+)  # fmt: skip
+"""What a cloud's own base image brings, except cloud-init: the first-boot program reads user-data by itself.
+zstd: without it the initramfs falls back to gzip."""
+
+KERNELS = {"debian": ("linux-image-cloud-amd64", "linux-headers-cloud-amd64"), "ubuntu": ("linux-image-generic", "linux-headers-generic")}
+"""Kernel and headers; the headers make DKMS build for the image's kernel and not for the host's."""
+
+NETWORK = """\
+[Match]
+Name=en* eth*
+
+[Network]
+DHCP=yes
+"""
+
+POLICY = """\
+#!/bin/sh
+# Present during the bake only: services of the image must not start on the bake host.
+exit 101
+"""
+
+
+def make(os: Os, root: Path, progress: Progress, stop: threading.Event | None = None) -> None:
+    """Fill the empty folder `root` with a minimal system of `os`.
+
+    Raises ProcessError when the mirror cannot be reached, MissingError without mmdebstrap. Leaves nothing mounted.
+    """
+    root.parent.mkdir(parents=True, exist_ok=True)
+    listing = root.parent / "sources.list"
+    listing.write_text(sources.text(os, sources.of_host(os)))
+    proc.stream(
+        [
+            "mmdebstrap",
+            "--mode=root",
+            "--variant=minbase",
+            f"--include={','.join((*PACKAGES, *KERNELS[os.distribution]))}",
+            '--aptopt=Acquire::Languages "none"',
+            '--aptopt=Acquire::Retries "3"',
+            "--dpkgopt=force-unsafe-io",
+            "--skip=cleanup/apt/lists",
+            os.codename,
+            root,
+            listing,
+        ],
+        lambda line: progress.detail("base", line),
+        stop=stop,
+    )
+    _settle(root)
+
+
+def seal(os: Os, root: Path) -> None:
+    """Last touch on a finished tree: nothing of the bake host stays in it.
+
+    Public sources, an empty resolver link, no policy-rc.d, an empty machine-id (each VM makes its own).
+    """
+    (root / "etc/apt/sources.list").write_text(sources.text(os, sources.public(os)))
+    _replace_link(root / "etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf")
+    (root / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/hostname").write_text("goldbake\n")
+
+
+def _settle(root: Path) -> None:
+    (root / "etc/hostname").write_text("goldbake\n")
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n127.0.1.1 goldbake\n::1 localhost ip6-localhost ip6-loopback\n")
+    (root / "etc/systemd/network/20-wired.network").write_text(NETWORK)
+    policy = root / "usr/sbin/policy-rc.d"
+    policy.write_text(POLICY)
+    policy.chmod(0o755)
+    proc.run(["systemctl", f"--root={root}", "enable", "systemd-networkd.service", "systemd-resolved.service", "ssh.service"])
+
+
+def _replace_link(path: Path, target: str) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)

@@ -1,0 +1,109 @@
+"""BakePlan → HCL text, one folder per image and cloud.
+
+Templates get values that are ready: quoting happens in filters, choices happen here; an `if` in a template selects a block.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import mkdtemp
+
+import jinja2
+
+from goldbake import hcl
+from goldbake.config import base_images
+from goldbake.config.model import Cloud
+from goldbake.config.plugins import PLUGINS
+from goldbake.paths import PROJECT, Paths
+from goldbake.plan import BakePlan
+
+UPLOADED = "/var/tmp/goldbake"
+"""Where scripts and files lie in the machine during a bake; not below /tmp, which a reboot empties."""
+
+_TERMINATE_FAMILIES = ("a2-", "a3-", "a4-", "a4x-", "g2-", "g4-")
+"""Google's machine families with a built-in GPU cannot migrate live; the service refuses them otherwise, Packer's validate does not."""
+
+
+def render(plan: BakePlan, *, templates: Path | None = None) -> dict[str, str]:
+    """The templates of a bake as file name → HCL text, formatted as `packer fmt` would.
+
+    Raises jinja2.UndefinedError when a template names something that is not given.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates or PROJECT / "packer" / "templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["hcl"] = hcl.literal
+    values = _values(plan)
+    wanted = {
+        "variables.pkr.hcl": "variables.pkr.hcl.j2",
+        "source.pkr.hcl": f"source.{plan.cloud.value}.pkr.hcl.j2",
+        "build.pkr.hcl": "build.pkr.hcl.j2",
+    }
+    if plan.cloud in PLUGINS:  # a file of its own: Packer before 1.7 has every builder inside and refuses this block
+        wanted["plugins.pkr.hcl"] = "plugins.pkr.hcl.j2"
+    return {name: environment.get_template(template).render(values) for name, template in sorted(wanted.items())}
+
+
+def write(plan: BakePlan, paths: Paths) -> Path:
+    """Write the templates of a bake to packer/build/<image>/<cloud>/, replacing what was there in one step, and return that folder."""
+    folder = paths.build / plan.name / plan.cloud.value
+    files = render(plan, templates=paths.templates)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        fresh.chmod(0o755)
+        for name, text in files.items():
+            (fresh / name).write_text(text, encoding="utf-8")
+        if folder.exists():
+            old = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+            folder.replace(old / "old")
+            fresh.replace(folder)
+            shutil.rmtree(old)
+        else:
+            fresh.replace(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return folder
+
+
+def _values(plan: BakePlan) -> dict[str, object]:
+    image, cloud = plan.image, plan.cloud
+    uploaded = {"GOLDBAKE_FILES": f"{UPLOADED}/files", "GOLDBAKE_SCRIPTS": f"{UPLOADED}/scripts"}
+    values: dict[str, object] = {
+        "cloud": cloud.value,
+        "name": plan.name,
+        "image": image,
+        "description": image.description,
+        "layers": plan.layers,
+        "environment": _environment({**plan.variables, **uploaded}),
+        "uploaded": UPLOADED,
+        "sudo": "" if cloud is Cloud.LOCAL else "sudo ",
+        "source": _SOURCES[cloud],
+        "is_local": cloud is Cloud.LOCAL,
+        "is_azure": cloud is Cloud.AZURE,
+    }
+    if cloud is Cloud.AWS:
+        values["base"] = base_images.AWS[image.os]
+    elif cloud is Cloud.GCP:
+        values["base"] = base_images.GCP[image.os]
+        values["maintenance"] = "TERMINATE" if image.gcp.machine_type.startswith(_TERMINATE_FAMILIES) else "MIGRATE"
+    elif cloud is Cloud.AZURE:
+        values["base"] = base_images.AZURE[image.os]
+    if cloud in PLUGINS:
+        values["plugin"] = PLUGINS[cloud]
+    return values
+
+
+_SOURCES = {Cloud.AWS: "amazon-ebs", Cloud.GCP: "googlecompute", Cloud.AZURE: "azure-arm", Cloud.LOCAL: "null"}
+
+
+def _environment(variables: Mapping[str, str]) -> list[str]:
+    """Variables as `NAME=value`, sorted, ready for environment_vars."""
+    return [f"{name}={hcl.template_safe(value)}" for name, value in sorted(variables.items())]

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn, ParamSpec
 
-from invoke import Exit as InvokeExit
+from invoke.exceptions import Exit as InvokeExit
 
 from goldbake.errors import Exit, GoldbakeError
 from goldbake.secret import redact
@@ -72,7 +72,9 @@ def emit(text: str, document: Any, *, as_json: bool) -> None:
 def _interrupted(what: str, code: int, error: BaseException) -> NoReturn:
     if os.environ.get("GOLDBAKE_DEBUG") == "1":
         traceback.print_exception(error)
-    sys.stderr.write(f"error: {what}; everything that was started has been removed\nhint: run the same command to continue where it stopped\n")
+    sys.stderr.write(
+        f"error: {what}; everything that was started has been removed\nhint: run the same command to continue where it stopped\n"
+    )
     raise InvokeExit(code=code) from error
 
 

@@ -16,7 +16,8 @@ from typing import Any, NoReturn, ParamSpec
 
 from invoke.exceptions import Exit as InvokeExit
 
-from goldbake.errors import Exit, GoldbakeError
+from goldbake.config.model import Cloud
+from goldbake.errors import Exit, GoldbakeError, UsageError
 from goldbake.secret import redact
 
 P = ParamSpec("P")
@@ -67,6 +68,20 @@ def report(error: GoldbakeError) -> None:
 def emit(text: str, document: Any, *, as_json: bool) -> None:
     """Print a task's result on stdout: `text` for people, or `document` as one JSON document."""
     print(json.dumps(document, indent=2, sort_keys=False) if as_json else text, flush=True)
+
+
+def clouds_from(text: str, *, most: int | None = None) -> tuple[Cloud, ...]:
+    """The clouds that a `--cloud` flag names, separated by commas; empty means all of them.
+
+    Raises UsageError for a word that is no cloud, or for more than `most` of them.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()] or list(Cloud)
+    unknown = [word for word in words if word not in set(Cloud)]
+    if unknown:
+        raise UsageError(f"there is no cloud {unknown[0]!r}", hint=f"clouds: {', '.join(Cloud)}")
+    if most is not None and len(words) > most:
+        raise UsageError(f"--cloud takes one cloud here, not {len(words)}", hint=f"name one of {', '.join(Cloud)}")
+    return tuple(Cloud(word) for word in words)
 
 
 def _interrupted(what: str, code: int, error: BaseException) -> NoReturn:

@@ -71,6 +71,10 @@ class LocalBake:
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def remove_work(self) -> None:
+        """Delete the scratch folder: all that survives a bake is its layers and its artifact."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
     def _base(self) -> None:
         if self._layers.has(self._plan.base):
             return

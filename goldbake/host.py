@@ -1,0 +1,129 @@
+"""The programs that a local bake needs from this machine, and the package that brings each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from goldbake import proc
+from goldbake.errors import MissingError
+from goldbake.local import vm
+from goldbake.log import Progress
+from goldbake.paths import Paths
+
+BAKE: Mapping[str, str] = {
+    "mmdebstrap": "mmdebstrap",
+    "systemd-nspawn": "systemd-container",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "mke2fs": "e2fsprogs",
+    "mcopy": "mtools",
+    "sfdisk": "fdisk",
+    "extlinux": "extlinux",
+    "zstd": "zstd",
+    "ssh": "openssh-client",
+    "losetup": "mount",
+    "gcc": "gcc",
+}
+"""Program → Debian and Ubuntu package. gcc: one of the toolkit's programs is built with cgo."""
+
+NEEDED_BYTES = 12_000_000_000
+"""A first bake: Go's caches 5 GB when Packer has to be built, layers 3 GB, raw disk 2.5 GB, artifact 0.6 GB."""
+
+
+def absent(programs: Mapping[str, str]) -> dict[str, str]:
+    """Those of `programs` that are not on PATH, with their packages."""
+    return {program: package for program, package in programs.items() if proc.find(program) is None}
+
+
+def ensure_packages(programs: Mapping[str, str], progress: Progress) -> None:
+    """Install what is missing with apt when this process is root, saying so first.
+
+    Raises MissingError with the exact command otherwise.
+    """
+    missing = absent(programs)
+    if not missing:
+        return
+    packages = sorted(set(missing.values()))
+    if os.geteuid() != 0 or proc.find("apt-get") is None:
+        raise MissingError(f"not installed: {', '.join(missing)}", hint=f"run `{install_command(packages)}`")
+    progress.info(f"installing with apt: {' '.join(packages)}")
+    apt = {"DEBIAN_FRONTEND": "noninteractive"}
+    with progress.stage("packages"):
+        proc.stream(["apt-get", "update", "-q"], lambda line: progress.detail("packages", line), env=apt)
+        proc.stream(
+            ["apt-get", "install", "-q", "-y", "--no-install-recommends", *packages], lambda line: progress.detail("packages", line), env=apt
+        )
+    still = absent(programs)
+    if still:
+        raise MissingError(f"apt installed {', '.join(packages)}, and still there is no {', '.join(still)}", hint="see `./inv doctor`")
+
+
+def install_command(packages: Iterable[str]) -> str:
+    """What a person types to install them."""
+    return f"sudo apt-get install --no-install-recommends {' '.join(packages)}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of `doctor`: what was looked at, how it is, and the fix when it is not good."""
+
+    what: str
+    state: str
+    fix: str = ""
+    required: bool = True
+
+    @property
+    def good(self) -> bool:
+        return not self.fix
+
+    def document(self) -> dict[str, str | bool]:
+        return {"what": self.what, "state": self.state, "fix": self.fix, "required": self.required}
+
+
+def examine(paths: Paths) -> list[Finding]:
+    """Look at everything that a local bake needs from this machine; changes nothing."""
+    rows = [_program(program, package) for program, package in BAKE.items()]
+    rows.append(Finding("root", "yes") if os.geteuid() == 0 else Finding("root", "no", "run `sudo ./inv bake`"))
+    rows.append(_overlay())
+    rows.append(_acceleration())
+    rows.append(_space(paths.cache))
+    return rows
+
+
+def require_fit(rows: Iterable[Finding]) -> None:
+    """Raise MissingError when a required row is not good."""
+    bad = [row for row in rows if row.required and not row.good]
+    if bad:
+        raise MissingError(f"{len(bad)} of the requirements of a local bake are not met", hint=bad[0].fix)
+
+
+def _program(program: str, package: str) -> Finding:
+    found = proc.find(program)
+    return Finding(program, str(found)) if found else Finding(program, "missing", install_command([package]))
+
+
+def _overlay() -> Finding:
+    known = "overlay" in Path("/proc/filesystems").read_text()
+    return Finding("overlayfs", "yes") if known else Finding("overlayfs", "not in the kernel", "modprobe overlay")
+
+
+def _acceleration() -> Finding:
+    if proc.find("qemu-system-x86_64") is None:
+        return Finding("virtualisation", "unknown", BAKE["qemu-system-x86_64"] + " is missing", required=False)
+    how = vm.accelerator()
+    if how == "kvm":
+        return Finding("virtualisation", "KVM")
+    return Finding("virtualisation", "TCG", "none needed: checks take minutes longer; for KVM enable nested virtualisation", required=False)
+
+
+def _space(folder: Path) -> Finding:
+    near = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(near).free
+    state = f"{free / 1e9:.0f} GB free in {near}"
+    if free >= NEEDED_BYTES:
+        return Finding("disk", state)
+    return Finding("disk", state, f"free {NEEDED_BYTES / 1e9:.0f} GB, or point GOLDBAKE_HOME at a larger disk")

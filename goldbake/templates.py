@@ -1,0 +1,53 @@
+"""Rendering and validating the templates of many images and clouds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from goldbake.config.load import load_config, load_lock
+from goldbake.config.model import Cloud
+from goldbake.errors import UsageError
+from goldbake.log import Progress
+from goldbake.paths import Paths
+from goldbake.plan import AgentSource, BakePlan, plan
+from goldbake.render import write
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How one template fared; `skipped` says why it could not be checked, empty when it is valid."""
+
+    image: str
+    cloud: Cloud
+    folder: Path
+    skipped: str = ""
+
+    def document(self) -> dict[str, str]:
+        return {"image": self.image, "cloud": self.cloud.value, "folder": str(self.folder), "skipped": self.skipped}
+
+
+def plans(paths: Paths, clouds: tuple[Cloud, ...], image: str | None) -> Iterator[BakePlan]:
+    """The plan of every image that is for one of `clouds`; unresolved pins are fine.
+
+    Raises ConfigError, or UsageError when nothing fits.
+    """
+    config, lock = load_config(paths.images_yaml, paths.scripts), load_lock(paths.lock_yaml)
+    if image is not None and image not in config.images:
+        raise UsageError(f"there is no image {image!r} in images.yaml", hint=f"images: {', '.join(config.images)}")
+    chosen = [(name, cloud) for name, described in config.images.items() if image in (None, name) for cloud in described.clouds if cloud in clouds]
+    if not chosen:
+        raise UsageError(f"no image is for {', '.join(clouds)}", hint="see `clouds` of each image in images.yaml")
+    for name, cloud in chosen:
+        yield plan(config, lock, name, cloud, paths.scripts, AgentSource.MICROSOFT)
+
+
+def render_all(paths: Paths, progress: Progress, clouds: tuple[Cloud, ...], image: str | None) -> list[Path]:
+    """Write the templates of every fitting image and cloud; returns their folders."""
+    folders = []
+    for todo in plans(paths, clouds, image):
+        folders.append(write(todo, paths.build))
+        if todo.unresolved:
+            progress.warn(f"{todo.name}/{todo.cloud}: rendered, but a bake needs `./inv pin {' '.join(todo.unresolved)}` first")
+    return folders

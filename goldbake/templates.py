@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from goldbake import toolchain
 from goldbake.config.load import load_config, load_lock
 from goldbake.config.model import Cloud
-from goldbake.errors import UsageError
+from goldbake.errors import GoldbakeError, MissingError, UsageError
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.plan import AgentSource, BakePlan, plan
@@ -47,7 +48,31 @@ def render_all(paths: Paths, progress: Progress, clouds: tuple[Cloud, ...], imag
     """Write the templates of every fitting image and cloud; returns their folders."""
     folders = []
     for todo in plans(paths, clouds, image):
-        folders.append(write(todo, paths.build))
+        folders.append(write(todo, paths))
         if todo.unresolved:
             progress.warn(f"{todo.name}/{todo.cloud}: rendered, but a bake needs `./inv pin {' '.join(todo.unresolved)}` first")
     return folders
+
+
+def validate_all(paths: Paths, progress: Progress, clouds: tuple[Cloud, ...], image: str | None) -> list[Validation]:
+    """Render, then let Packer check each template; one whose plugin cannot be had here is skipped, with the reason.
+
+    Raises GoldbakeError with what Packer says when a template is not formatted or not valid.
+    """
+    lock = load_lock(paths.lock_yaml)
+    packer = toolchain.packer(lock, paths, progress)
+    results = []
+    for todo in plans(paths, clouds, image):
+        folder = write(todo, paths)
+        skipped = ""
+        try:
+            toolchain.ensure_plugin(todo.cloud, packer, lock, paths, progress)
+        except MissingError as error:
+            skipped = f"skipped: {error.message}"
+            progress.warn(f"{todo.name}/{todo.cloud}: {skipped}")
+        else:
+            if difference := packer.fmt_check(folder):
+                raise GoldbakeError(f"packer fmt would change {folder}:\n{difference}", hint="correct packer/templates")
+            packer.validate(folder, VALIDATION)
+        results.append(Validation(todo.name, todo.cloud, folder, skipped))
+    return results

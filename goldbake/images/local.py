@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from goldbake import agent, provenance
+from goldbake import agent, provenance, toolchain
 from goldbake.config.model import Lock
 from goldbake.errors import MissingError
 from goldbake.local import container, disk, rootfs, sources
@@ -21,7 +21,6 @@ from goldbake.packer import Packer, script_of
 from goldbake.paths import Paths
 from goldbake.plan import AgentSource, BakePlan
 from goldbake.render import write
-from goldbake.toolchain import Toolchain
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,10 @@ class LocalBake:
 
     def __init__(self, plan: BakePlan, lock: Lock, paths: Paths, progress: Progress) -> None:
         self._plan = plan
+        self._lock = lock
         self._paths = paths
         self._progress = progress
         self._layers = Layers(paths.layers)
-        self._toolchain = Toolchain(lock, paths, progress)
         self._stop = threading.Event()
         self.work = paths.work / plan.fingerprint[:12]
         self.seconds: dict[str, float] = {}
@@ -62,7 +61,7 @@ class LocalBake:
         self.work.mkdir(parents=True)
         pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="toolchain")
         try:
-            packer = pool.submit(self._toolchain.packer)
+            packer = pool.submit(toolchain.packer, self._lock, self._paths, self._progress, stop=self._stop)
             files = pool.submit(self._host_files)
             self._base()
             lower = self._provision(packer, files)
@@ -94,7 +93,7 @@ class LocalBake:
                 if folder is None:
                     with self._timed("toolchain"):
                         packer.result(), files.result()
-                    folder = write(self._plan, self._paths.build)
+                    folder = write(self._plan, self._paths)
                 started = time.monotonic()
                 upper = self.work / "layers" / layer.name
                 with self._timed(layer.name), container.overlay(stack, upper, self.work) as root:
@@ -136,10 +135,13 @@ class LocalBake:
         folder = self.work / "files"
         folder.mkdir()
         if self._plan.image.toolkit.source == "module":
-            shutil.copytree(self._toolchain.toolkit(self._plan.image.toolkit.version), folder / "toolkit")
+            shutil.copytree(self._toolkit(), folder / "toolkit")
         if self._plan.agent_source is AgentSource.SIMULATED:
             (folder / "agent.tar.gz").write_bytes(agent.simulated_tarball(self._plan.image.agent.version))
         return folder
+
+    def _toolkit(self) -> Path:
+        return toolchain.toolkit(self._plan.image.toolkit.version, self._lock, self._paths, self._progress, stop=self._stop)
 
     def _say(self, layer: str) -> Callable[[str], None]:
         def say(line: str) -> None:

@@ -1,0 +1,68 @@
+"""Checking an image that exists, or any host, outside a bake."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from goldbake import host as machine
+from goldbake import proc
+from goldbake.bake import check_disk
+from goldbake.check import CheckReport, Target, run_checks
+from goldbake.config.load import load_config
+from goldbake.config.model import Cloud
+from goldbake.errors import ChecksFailed, UsageError
+from goldbake.exclusive import exclusive
+from goldbake.images.local import require_root
+from goldbake.log import Progress
+from goldbake.paths import Paths
+from goldbake.plan import image_named
+from goldbake.records import Records
+
+
+def image(paths: Paths, progress: Progress, cloud: Cloud, name: str | None) -> CheckReport:
+    """Run the checks on a boot of the newest usable artifact of an image.
+
+    Raises UsageError when there is none, MissingError without root or tools.
+    """
+    if cloud is not Cloud.LOCAL:
+        raise UsageError(f"images in {cloud} cannot be checked by this version", hint="start one and use --host ssh://root@ADDRESS")
+    name = image_named(load_config(paths.images_yaml, paths.scripts), name, cloud)
+    record = Records(paths.records).newest(name, cloud)
+    if record is None:
+        raise UsageError(f"no usable artifact of {name} for {cloud} is recorded", hint=f"bake it: ./inv bake --cloud {cloud} --image {name}")
+    require_root()
+    machine.ensure_packages(machine.BAKE, progress)
+    work = paths.work / f"check-{record.fingerprint[:12]}"
+    with exclusive(paths.cache / "bake.lock", "the bake", progress):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        try:
+            raw = work / "disk.raw"
+            proc.run(["qemu-img", "convert", "-O", "raw", record.artifact, raw])
+            with progress.stage("check"):
+                return check_disk(Path(record.artifact), raw, json.loads(Path(record.manifest).read_text()), work, progress)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def host(address: str, progress: Progress) -> CheckReport:
+    """Run the checks of a booted machine on `address` (ssh://USER@HOST[:PORT]), with this user's own SSH keys and known hosts.
+
+    What is expected comes from the manifest on that machine. Raises UsageError for an address of another form.
+    """
+    parts = urlsplit(address)
+    if parts.scheme != "ssh" or not parts.hostname or parts.password or parts.path not in ("", "/"):
+        raise UsageError(f"--host {address!r} is not understood", hint="as ssh://root@192.0.2.10 or ssh://root@192.0.2.10:2222")
+    target = Target.ssh(parts.hostname, parts.port or 22, parts.username or "root", None, None)
+    with progress.stage("check"), tempfile.TemporaryDirectory():
+        return run_checks(target, None, markers="booted", on_line=lambda line: progress.detail("check", line))
+
+
+def require_green(report: CheckReport) -> None:
+    """Raise ChecksFailed when a check is red."""
+    if report.failed:
+        raise ChecksFailed(f"{len(report.failed)} checks failed: {', '.join(failed.name for failed in report.failed)}", hint="see the lines above")

@@ -1,0 +1,135 @@
+"""Fingerprints are content: what changes an image changes them, and nothing else does."""
+
+from pathlib import Path
+
+import pytest
+
+from goldbake.config.model import Cloud, Config, Lock, Pin
+from goldbake.errors import MissingError, UsageError
+from goldbake.plan import AgentSource, BakePlan, image_named, plan
+
+SCRIPTS = {
+    "install-kernel": "echo kernel",
+    "install-driver": 'echo "$GOLDBAKE_DRIVER_VERSION"',
+    "install-agent": 'echo "$GOLDBAKE_AGENT_VERSION"',
+    "install-firstboot": "put usr/lib/goldbake/firstboot",
+}
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    folder = tmp_path / "image-scripts"
+    (folder / "lib").mkdir(parents=True)
+    (folder / "lib" / "common.sh").write_text("die() { exit 1; }\n")
+    (folder / "rootfs" / "usr").mkdir(parents=True)
+    (folder / "rootfs" / "usr" / "firstboot").write_text("one")
+    for name, text in SCRIPTS.items():
+        (folder / f"{name}.sh").write_text(text)
+    return folder
+
+
+def config(driver: str = "535.309.01", agent: str = "4.275.0", **changes: object) -> Config:
+    image = {
+        "description": "a test",
+        "os": "debian-12",
+        "clouds": ["local", "aws"],
+        "gpus": ["t4"],
+        "driver": {"source": "debian", "version": driver, "module": "proprietary"},
+        "docker": {"source": "debian", "version": "20.10.24"},
+        "toolkit": {"source": "module", "version": "1.19.1"},
+        "agent": {"version": agent},
+        "layers": [
+            {"name": "kernel", "scripts": ["install-kernel"]},
+            {"name": "driver", "scripts": ["install-driver"]},
+            {"name": "agent", "scripts": ["install-agent"]},
+            {"name": "finish", "scripts": ["install-firstboot"]},
+        ],
+        **changes,
+    }
+    return Config.model_validate({"images": {"distro": image}})
+
+
+def planned(scripts: Path, wanted: Config | None = None, lock: Lock | None = None, source: AgentSource = AgentSource.SIMULATED) -> BakePlan:
+    return plan(wanted or config(), lock or Lock(pins={}), "distro", Cloud.LOCAL, scripts, source, agent_sha256="a" * 64)
+
+
+def changed(before: BakePlan, after: BakePlan) -> list[str]:
+    return [new.name for old, new in zip(before.layers, after.layers, strict=True) if old.fingerprint != new.fingerprint]
+
+
+def test_the_same_inputs_have_the_same_fingerprint(scripts: Path) -> None:
+    assert planned(scripts) == planned(scripts)
+
+
+def test_a_new_agent_leaves_kernel_and_driver_alone(scripts: Path) -> None:
+    before, after = planned(scripts), planned(scripts, config(agent="4.276.0"))
+    assert changed(before, after) == ["agent", "finish"]
+    assert before.fingerprint != after.fingerprint
+
+
+def test_a_new_driver_rebakes_from_the_driver_on(scripts: Path) -> None:
+    assert changed(planned(scripts), planned(scripts, config(driver="535.261.03"))) == ["driver", "agent", "finish"]
+
+
+def test_a_changed_script_rebakes_from_its_layer_on(scripts: Path) -> None:
+    before = planned(scripts)
+    (scripts / "install-agent.sh").write_text("echo other")
+    assert changed(before, planned(scripts)) == ["agent", "finish"]
+
+
+def test_the_library_is_an_input_of_every_layer(scripts: Path) -> None:
+    before = planned(scripts)
+    (scripts / "lib" / "common.sh").write_text("die() { exit 2; }\n")
+    assert changed(before, planned(scripts)) == ["kernel", "driver", "agent", "finish"]
+
+
+@pytest.mark.parametrize("how", ["text", "mode", "name"])
+def test_a_changed_file_of_rootfs_rebakes_the_layer_that_installs_it(scripts: Path, how: str) -> None:
+    before, path = planned(scripts), scripts / "rootfs" / "usr" / "firstboot"
+    if how == "text":
+        path.write_text("two")
+    elif how == "mode":
+        path.chmod(0o755)
+    else:
+        path.rename(path.with_name("second"))
+    assert changed(before, planned(scripts)) == ["finish"]
+
+
+def test_bytecode_beside_rootfs_is_no_input(scripts: Path) -> None:
+    before = planned(scripts)
+    cache = scripts / "rootfs" / "usr" / "__pycache__"
+    cache.mkdir()
+    (cache / "firstboot.cpython-311.pyc").write_text("x")
+    assert planned(scripts) == before
+
+
+def test_a_larger_disk_is_another_image_from_the_same_layers(scripts: Path) -> None:
+    before, after = planned(scripts), planned(scripts, config(disk_gib=64))
+    assert changed(before, after) == []
+    assert before.fingerprint != after.fingerprint
+
+
+def test_an_unresolved_agent_stops_the_bake_with_the_pin_command(scripts: Path) -> None:
+    todo = planned(scripts, source=AgentSource.MICROSOFT)
+    with pytest.raises(MissingError, match="agent-4.275.0") as caught:
+        todo.require_resolved()
+    assert "./inv pin agent-4.275.0" in caught.value.hint
+
+
+def test_a_pinned_agent_lets_the_bake_go_on(scripts: Path) -> None:
+    lock = Lock(pins={"agent-4.275.0": Pin(version="4.275.0", url="https://example.org/a.tar.gz", sha256="b" * 64)})
+    todo = planned(scripts, lock=lock, source=AgentSource.MICROSOFT)
+    todo.require_resolved()
+    assert todo.unresolved == ()
+
+
+def test_a_real_cloud_never_gets_the_simulated_agent(scripts: Path) -> None:
+    with pytest.raises(UsageError, match="simulated"):
+        plan(config(), Lock(pins={}), "distro", Cloud.AWS, scripts, AgentSource.SIMULATED)
+
+
+@pytest.mark.parametrize(("name", "cloud", "message"), [("nosuch", Cloud.LOCAL, "nosuch"), ("distro", Cloud.GCP, "is not for gcp")])
+def test_a_wrong_name_is_refused_with_the_names_that_exist(name: str, cloud: Cloud, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        image_named(config(), name, cloud)
+    assert "distro" in caught.value.hint or "local" in caught.value.hint

@@ -14,6 +14,7 @@ from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.plan import AgentSource, BakePlan, plan
 from goldbake.render import write
+from goldbake.samples import samples
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ def plans(paths: Paths, clouds: tuple[Cloud, ...], image: str | None) -> Iterato
     config, lock = load_config(paths.images_yaml, paths.scripts), load_lock(paths.lock_yaml)
     if image is not None and image not in config.images:
         raise UsageError(f"there is no image {image!r} in images.yaml", hint=f"images: {', '.join(config.images)}")
-    chosen = [(name, cloud) for name, described in config.images.items() if image in (None, name) for cloud in described.clouds if cloud in clouds]
+    wanted = {name: described for name, described in config.images.items() if image in (None, name)}
+    chosen = [(name, cloud) for name, described in wanted.items() for cloud in described.clouds if cloud in clouds]
     if not chosen:
         raise UsageError(f"no image is for {', '.join(clouds)}", hint="see `clouds` of each image in images.yaml")
     for name, cloud in chosen:
@@ -73,6 +75,7 @@ def validate_all(paths: Paths, progress: Progress, clouds: tuple[Cloud, ...], im
         else:
             if difference := packer.fmt_check(folder):
                 raise GoldbakeError(f"packer fmt would change {folder}:\n{difference}", hint="correct packer/templates")
-            packer.validate(folder, VALIDATION)
+            with samples(todo.cloud, paths.scripts) as given:
+                packer.validate(folder, given.variables, env=given.env)
         results.append(Validation(todo.name, todo.cloud, folder, skipped))
     return results

@@ -209,7 +209,9 @@ class Config(Frozen):
     """All of images.yaml."""
 
     images: Annotated[dict[ImageName, Image], Field(min_length=1)]
-    """The images by name; the first that names `local` is the default of `invoke bake`."""
+    """The images by name. An image may say `extends: OTHER`: it has OTHER's keys, and its own in their place."""
+    defaults: dict[Cloud, ImageName] = {}
+    """The image that `--cloud` means without `--image`; without an entry it is the first image for that cloud."""
 
 
 class Pin(Frozen):

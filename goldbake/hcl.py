@@ -14,8 +14,7 @@ _BARE_KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]*$")
 def literal(value: Value, indent: int = 0) -> str:
     """`value` as an HCL expression whose value is exactly it: nothing in a string is interpolated.
 
-    Lists and maps stand on several lines, their items `indent` + 2 columns in. Raises ValueError for NUL, which no HCL string can hold
-    for a process.
+    Lists and maps stand on several lines, their items `indent` + 2 columns in. Raises ValueError for what `quote` refuses.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -29,9 +28,12 @@ def literal(value: Value, indent: int = 0) -> str:
 
 
 def quote(text: str) -> str:
-    """`text` as a quoted HCL string."""
-    if "\0" in text:
-        raise ValueError("a NUL character cannot be passed to a program")
+    """`text` as a quoted HCL string.
+
+    Raises ValueError for NUL, which no program can be given, and for half of a surrogate pair, which is no character.
+    """
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError(f"{text!r} holds NUL or half of a surrogate pair, which cannot be passed to a program")
     parts: list[str] = []
     for at, char in enumerate(text):
         if char in _NAMED:
@@ -45,9 +47,12 @@ def quote(text: str) -> str:
     return '"' + "".join(parts) + '"'
 
 
-def template_safe(text: str) -> str:
-    """`text` for an argument that a provisioner reads as a Go template, as environment_vars: `{{` means itself."""
-    return text.replace("{{", '{{"{{"}}')
+def prose(text: str) -> str:
+    """`text` for an argument that Packer reads as a Go template, as an image's description: `{{` becomes `{ {`.
+
+    No escape would do: some arguments are rendered again and again until nothing changes.
+    """
+    return re.sub(r"\{(?=\{)", "{ ", text)
 
 
 def _list(items: Sequence[str], indent: int) -> str:

@@ -9,14 +9,18 @@ from pathlib import Path
 
 from goldbake import proc
 from goldbake.errors import BakeError, GoldbakeError, ProcessError
-from goldbake.secret import Secret
+from goldbake.secret import Secret, redact
 
 Value = str | int | bool | Secret | None
 """What a Packer variable can be given; None leaves it at its default."""
 
 _SCRIPT = re.compile(r"Provisioning with shell script: (?:.*/)?(?P<name>[a-z0-9-]+)\.sh$")
 _PREFIX = re.compile(r"^(?:==>| {3}) (?:[a-z0-9-]+\.)?[a-z-]+\.[a-z]+: ?")
-_CLOSING = ("Build '", "==> Wait completed", "==> Some builds", "==> Builds finished")
+_CLOSING = ("Build '", "==> Wait completed", "==> Some builds", "==> Builds finished", "--> ", "Provisioning step had errors")
+"""How the lines begin that Packer adds after what went wrong."""
+_NEXT = ("Provisioning with shell script: ", "Uploading ")
+"""How the lines begin with which Packer announces the next provisioner."""
+
 _KEPT_LINES = 20
 
 
@@ -54,7 +58,7 @@ class Packer:
         if done.code != 0:
             said = (done.stdout + done.stderr).strip()
             raise GoldbakeError(
-                f"packer refuses {folder}:\n{said}", hint="these files are generated: correct packer/templates, then ./inv validate"
+                f"packer refuses {folder}:\n{redact(said)}", hint="these files are generated: correct packer/templates, then ./inv validate"
             )
 
     def build(
@@ -79,6 +83,8 @@ class Packer:
         try:
             proc.stream([*argv, folder], follower.line, env=self._with(variables, env), stop=stop)
         except ProcessError as error:
+            if stop is not None and stop.is_set():
+                raise BakeError("packer was stopped", hint="what it had made in a cloud it has removed") from error
             raise follower.failure(error) from error
 
     def _with(self, variables: Mapping[str, Value], env: Mapping[str, str] | None) -> dict[str, str]:
@@ -113,19 +119,17 @@ class _Follower:
 
     def line(self, raw: str) -> None:
         text = _PREFIX.sub("", raw, count=1)
-        script = script_of(raw)
-        if script is not None:
-            self._script = script
+        if text.startswith(_NEXT):
+            self._script = script_of(text) or ""  # "" for a step of ours that is no image-script, as an upload
             self._lines.clear()
-        elif text.strip() and not text.startswith("Provisioning step had errors"):
+        elif text.strip() and not text.startswith(_CLOSING):
             self._lines.append(text)
-            del self._lines[: -_KEPT_LINES - 1]
+            del self._lines[:-_KEPT_LINES]
         self._on_line(text)
 
     def failure(self, error: ProcessError) -> BakeError:
         where = f"image-scripts/{self._script}.sh failed" if self._script else "packer could not build"
-        kept = [line for line in self._lines if not line.startswith(_CLOSING)]
-        last = "\n".join("    " + line for line in kept[-_KEPT_LINES:])
+        last = redact("\n".join("    " + line for line in self._lines))
         return BakeError(
             f"{where} (packer exited with {error.code}); its last lines:\n{last}",
             hint="correct it and run the same command again: it goes on after the last layer that was kept",

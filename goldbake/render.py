@@ -16,6 +16,7 @@ from goldbake import hcl
 from goldbake.config import base_images
 from goldbake.config.model import Cloud
 from goldbake.config.plugins import PLUGINS
+from goldbake.errors import ConfigError
 from goldbake.paths import PROJECT, Paths
 from goldbake.plan import BakePlan
 
@@ -29,7 +30,7 @@ _TERMINATE_FAMILIES = ("a2-", "a3-", "a4-", "a4x-", "g2-", "g4-")
 def render(plan: BakePlan, *, templates: Path | None = None) -> dict[str, str]:
     """The templates of a bake as file name → HCL text, formatted as `packer fmt` would.
 
-    Raises jinja2.UndefinedError when a template names something that is not given.
+    Raises ConfigError for a value that Packer cannot pass on, jinja2.UndefinedError when a template names something that is not given.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates or PROJECT / "packer" / "templates"),
@@ -40,6 +41,7 @@ def render(plan: BakePlan, *, templates: Path | None = None) -> dict[str, str]:
         keep_trailing_newline=True,
     )
     environment.filters["hcl"] = hcl.literal
+    environment.filters["prose"] = hcl.prose
     values = _values(plan)
     wanted = {
         "variables.pkr.hcl": "variables.pkr.hcl.j2",
@@ -106,4 +108,9 @@ _SOURCES = {Cloud.AWS: "amazon-ebs", Cloud.GCP: "googlecompute", Cloud.AZURE: "a
 
 def _environment(variables: Mapping[str, str]) -> list[str]:
     """Variables as `NAME=value`, sorted, ready for environment_vars."""
-    return [f"{name}={hcl.template_safe(value)}" for name, value in sorted(variables.items())]
+    for name, value in variables.items():
+        if "{{" in value:  # Packer renders the command with its variables until nothing changes: no escape survives that
+            raise ConfigError(
+                f"{name} is {value!r}: Packer takes {{{{ for a template", hint="correct it in images.yaml or images.lock.yaml"
+            )
+    return [f"{name}={value}" for name, value in sorted(variables.items())]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import http.client
+import os
+import ssl
 import threading
 import time
 import urllib.error
@@ -12,7 +15,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
 
 from goldbake.errors import DownloadError
 from goldbake.log import Progress
@@ -24,6 +27,8 @@ _TIMEOUT_S = 30.0
 _CHUNK = 1 << 20
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SCHEMES = frozenset({"https", "http", "file"})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_ABANDONED_S = 3600.0
 
 
 def fetch(url: str, dest: Path, sha256: str, progress: Progress, *, sleep: Callable[[float], None] = time.sleep) -> Path:
@@ -33,7 +38,10 @@ def fetch(url: str, dest: Path, sha256: str, progress: Progress, *, sleep: Calla
     """
     if dest.is_file() and digest(dest) == sha256:
         return dest
-    dest.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        dest.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadError(f"{dest.parent} cannot be made: {_why(error)}", hint="move the cache with GOLDBAKE_HOME") from error
     for attempt in range(1, TRIES + 1):
         try:
             _once(url, dest, sha256)
@@ -57,6 +65,7 @@ def read(url: str, *, limit: int = 16 << 20, timeout: float = _TIMEOUT_S, header
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             data: bytes = answer.read(limit + 1)
     except urllib.error.HTTPError as error:
+        error.close()
         raise DownloadError(f"{url} answered {error.code} {error.reason}", hint=_status_hint(error.code)) from error
     except (OSError, http.client.HTTPException) as error:
         raise DownloadError(f"{url} could not be read: {_why(error)}", hint=_reach_hint(url)) from error
@@ -70,15 +79,21 @@ def unreachable(url: str, *, timeout: float = 5.0) -> str | None:
 
     For a choice between ways, before the long way is begun: a blocked name server alone can hold a plain request for 20 s.
     """
+    try:
+        request = _request(url, None)
+    except DownloadError as error:
+        return error.message
+    request.method = "HEAD"
     outcome: list[str | None] = []
 
     def ask() -> None:
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout):
+            with urllib.request.urlopen(request, timeout=timeout):
                 outcome.append(None)
         except urllib.error.HTTPError as error:
+            error.close()
             outcome.append(f"answered {error.code} {error.reason}")
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException) as error:
             outcome.append(_why(error))
 
     asker = threading.Thread(target=ask, daemon=True)
@@ -98,55 +113,84 @@ class _TryAgain(Exception):
 
 
 def _once(url: str, dest: Path, sha256: str) -> None:
-    sums = hashlib.sha256()
-    with NamedTemporaryFile(dir=dest.parent, prefix=f".{dest.name[:100]}.", delete=False) as part:
+    request = _request(url, None)
+    try:
+        part = _new_part(dest)
         try:
-            with urllib.request.urlopen(_request(url, None), timeout=_TIMEOUT_S) as answer:
-                expected = answer.headers.get("Content-Length")
-                size = 0
-                while chunk := answer.read(_CHUNK):
-                    sums.update(chunk)
-                    part.write(chunk)
-                    size += len(chunk)
-            if expected is not None and size < int(expected):
-                raise _TryAgain(f"the connection ended after {size} of {expected} bytes")
-            part.flush()
-            got = sums.hexdigest()
+            got = _receive(request, part)
             if got != sha256:
                 raise DownloadError(
                     f"{url} is not the pinned file: SHA-256 is {got}, wanted {sha256}",
                     hint="do not use it; if the publisher really replaced the file, pin it again: ./inv pin",
                 )
-            temporary = Path(part.name)
-            temporary.chmod(0o644)
-            temporary.replace(dest)
-        except urllib.error.HTTPError as error:
-            if error.code in _TRANSIENT:
-                raise _TryAgain(f"the server answered {error.code} {error.reason}") from error
-            raise DownloadError(f"{url} answered {error.code} {error.reason}", hint=_status_hint(error.code)) from error
-        except urllib.error.URLError as error:
-            if isinstance(error.reason, FileNotFoundError):
-                raise DownloadError(f"{url} does not exist", hint="correct the path in images.lock.yaml") from error
-            raise _TryAgain(_why(error)) from error
-        except http.client.HTTPException as error:
-            raise _TryAgain(_why(error)) from error
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DownloadError(
-                    f"no space left in {dest.parent} for {url}", hint="free some space, or move the cache with GOLDBAKE_HOME"
-                ) from error
-            if error.filename is not None:
-                raise
-            raise _TryAgain(_why(error)) from error
+            part.chmod(0o644)
+            part.replace(dest)
         finally:
-            Path(part.name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code in _TRANSIENT:
+            raise _TryAgain(f"the server answered {error.code} {error.reason}") from error
+        raise DownloadError(f"{url} answered {error.code} {error.reason}", hint=_status_hint(error.code)) from error
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLCertVerificationError):
+            raise DownloadError(
+                f"{url}: {_why(error)}", hint="behind a proxy that opens TLS, name its certificates in SSL_CERT_FILE"
+            ) from error
+        if request.type == "file":
+            raise DownloadError(f"{url} cannot be read: {_why(error)}", hint="correct the path in images.lock.yaml") from error
+        raise _TryAgain(_why(error)) from error
+    except http.client.HTTPException as error:
+        raise _TryAgain(_why(error)) from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DownloadError(
+                f"no space left in {dest.parent} for {url}", hint="free some space, or move the cache with GOLDBAKE_HOME"
+            ) from error
+        if error.filename is not None:
+            raise DownloadError(f"{error.filename} cannot be written: {_why(error)}", hint="move the cache with GOLDBAKE_HOME") from error
+        raise _TryAgain(_why(error)) from error
+
+
+def _new_part(dest: Path) -> Path:
+    """An empty file beside `dest`. What a killed run left there an hour ago or earlier is removed: nobody writes it any more."""
+    prefix = f".{dest.name[:100]}."
+    for left in dest.parent.glob(f"{glob.escape(prefix)}*"):
+        if left.stat().st_mtime < time.time() - _ABANDONED_S:
+            left.unlink(missing_ok=True)
+    handle, name = mkstemp(prefix=prefix, dir=dest.parent)
+    os.close(handle)
+    return Path(name)
+
+
+def _receive(request: urllib.request.Request, part: Path) -> str:
+    """Write the answer to `part` and return its SHA-256."""
+    sums = hashlib.sha256()
+    size = 0
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer, part.open("wb") as file:
+        expected = answer.headers.get("Content-Length", "")
+        while chunk := answer.read(_CHUNK):
+            sums.update(chunk)
+            file.write(chunk)
+            size += len(chunk)
+    if expected.isdecimal() and size < int(expected):
+        raise _TryAgain(f"the connection ended after {size} of {expected} bytes")
+    return sums.hexdigest()
 
 
 def _request(url: str, headers: dict[str, str] | None) -> urllib.request.Request:
-    scheme = urllib.parse.urlsplit(url).scheme
-    if scheme not in _SCHEMES:
+    """A request for `url`; `headers` may hold a credential, so a redirection does not take them along."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        usable = parts.scheme in _SCHEMES and (parts.scheme == "file" or bool(parts.hostname)) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
         raise DownloadError(f"{url!r} is no https, http or file URL", hint="correct it in images.lock.yaml")
-    return urllib.request.Request(url, headers={"User-Agent": "goldbake"} | (headers or {}))
+    request = urllib.request.Request(url, headers={"User-Agent": "goldbake"})
+    for name, value in (headers or {}).items():
+        request.add_unredirected_header(name, value)
+    return request
 
 
 def _why(error: BaseException) -> str:

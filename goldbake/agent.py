@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
+from urllib.parse import unquote, urlsplit
 
 from goldbake.config.model import Cloud, Image, Lock
-from goldbake.errors import UsageError
+from goldbake.errors import MissingError, UsageError
 from goldbake.log import Progress
 from goldbake.plan import AgentSource
 
@@ -42,3 +44,14 @@ def simulated_tarball(version: str) -> bytes:
 def simulated_sha256(version: str) -> str:
     """SHA-256 of the simulated agent's tarball."""
     return hashlib.sha256(simulated_tarball(version)).hexdigest()
+
+
+def local_tarball(url: str) -> Path:
+    """The file that a file: URL of images.lock.yaml names; install-agent compares it with the pinned SHA-256.
+
+    Raises MissingError when it is not there.
+    """
+    path = Path(unquote(urlsplit(url).path))
+    if not path.is_file():
+        raise MissingError(f"the agent's tarball {path} is not there", hint="copy it there, or write another url into images.lock.yaml")
+    return path

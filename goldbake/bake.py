@@ -71,7 +71,14 @@ def planned(paths: Paths, progress: Progress, cloud: Cloud, image: str | None, a
 
 
 def bake(
-    paths: Paths, progress: Progress, cloud: Cloud, *, image: str | None = None, agent_wanted: str = "auto", force: bool = False, check: bool = True
+    paths: Paths,
+    progress: Progress,
+    cloud: Cloud,
+    *,
+    image: str | None = None,
+    agent_wanted: str = "auto",
+    force: bool = False,
+    check: bool = True,
 ) -> Outcome:
     """Make the image that images.yaml describes, or return the one that exists for exactly this content.
 
@@ -101,11 +108,11 @@ def _bake_local(todo: BakePlan, lock: Lock, paths: Paths, progress: Progress, re
         artifact = paths.artifacts / f"{todo.name}-{todo.fingerprint[:12]}.qcow2"
         artifact.parent.mkdir(parents=True, exist_ok=True)
         pending = job.work / artifact.name
-        with progress.stage("compress"), _clock(seconds, "compress"):
+        with progress.stage("compress", seconds):
             disk.compress(baked.raw, pending)
         report = None
         if check:
-            with progress.stage("check"), _clock(seconds, "check"):
+            with progress.stage("check", seconds):
                 report = check_disk(pending, baked.raw, baked.manifest, job.work, progress)
             _require_green(report, todo, paths)
         seconds["total"] = round(time.monotonic() - started, 3)
@@ -121,9 +128,10 @@ def check_disk(artifact: Path, raw: Path, expect: dict[str, Any], work: Path, pr
         progress.detail("check", line)
 
     with disk.mounted(raw, work / "checked") as root:
-        files = run_checks(Target.folder(root), expect, markers="image", on_line=say)
+        files = run_checks(Target.folder(root), expect, markers=("image", "pristine"), on_line=say)
     with vm.booted(artifact, work / "vm", progress) as login:
-        running = run_checks(Target.ssh(login.host, login.port, login.user, login.key, login.known_hosts), expect, markers="booted", on_line=say)
+        target = Target.ssh(login.host, port=login.port, user=login.user, key=login.key, known_hosts=login.known_hosts)
+        running = run_checks(target, expect, markers=("booted",), on_line=say)
     return files.joined(running)
 
 
@@ -141,7 +149,13 @@ def _require_green(report: CheckReport, todo: BakePlan, paths: Paths) -> None:
 
 
 def _publish(
-    todo: BakePlan, pending: Path, artifact: Path, manifest: dict[str, Any], report: CheckReport | None, seconds: dict[str, float], records: Records
+    todo: BakePlan,
+    pending: Path,
+    artifact: Path,
+    manifest: dict[str, Any],
+    report: CheckReport | None,
+    seconds: dict[str, float],
+    records: Records,
 ) -> ImageRecord:
     checks = None if report is None else Checks(passed=len(report.passed), failed=len(report.failed), digest=report.digest)
     sha256 = sha256_of(pending)
@@ -172,16 +186,3 @@ def _publish(
     )
     records.add(record)
     return record
-
-
-class _clock:
-    """Adds the block's seconds to a mapping."""
-
-    def __init__(self, seconds: dict[str, float], name: str) -> None:
-        self._seconds, self._name = seconds, name
-
-    def __enter__(self) -> None:
-        self._started = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._seconds[self._name] = round(time.monotonic() - self._started, 3)

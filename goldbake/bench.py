@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -42,12 +43,19 @@ def bake(paths: Paths, progress: Progress) -> dict[str, float]:
         bare = _seconds(lambda: _bare(trial, home / "bare", progress))
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    return {"cold_s": cold, "bare_s": bare, "cold_ratio": cold / bare, "noop_s": noop, "agent_bump_s": bump, "agent_bump_ratio": bump / cold}
+    return {
+        "cold_s": cold,
+        "bare_s": bare,
+        "cold_ratio": cold / bare,
+        "noop_s": noop,
+        "agent_bump_s": bump,
+        "agent_bump_ratio": bump / cold,
+    }
 
 
-def _seconds(work: object) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     started = time.monotonic()
-    work()  # type: ignore[operator]
+    work()
     return time.monotonic() - started
 
 

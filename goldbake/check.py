@@ -13,9 +13,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -32,6 +32,8 @@ MARKERS = ("image", "pristine", "booted", "gpu")
 
 _TESTS_FAILED = 1
 _NOTHING_COLLECTED = 5
+_KEPT_LINES = 8
+_LONGEST_LINE = 400
 
 _ENTER = """\
 set -e
@@ -89,9 +91,21 @@ class CheckReport:
     seconds: float
     digest: str
 
-    @property
-    def ok(self) -> bool:
-        return not self.failed
+    def joined(self, other: CheckReport) -> CheckReport:
+        """Both reports as one."""
+        failed = (*self.failed, *other.failed)
+        return report_of(set(self.passed) | set(other.passed), failed, set(self.skipped) | set(other.skipped), self.seconds + other.seconds)
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def report_of(passed: Iterable[str], failed: Iterable[FailedCheck], skipped: Iterable[str], seconds: float) -> CheckReport:
+    """A report with everything in order and its digest."""
+    red = tuple(sorted(failed, key=lambda check: check.name))
+    outcome = {"passed": sorted(passed), "failed": [check.name for check in red], "skipped": sorted(skipped)}
+    digest = hashlib.sha256(json.dumps(outcome, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return CheckReport(tuple(outcome["passed"]), red, tuple(outcome["skipped"]), round(seconds, 3), digest)
 
 
 def run_checks(
@@ -212,10 +226,7 @@ def _report(path: Path, seconds: float) -> CheckReport:
             passed.append(name)
     if not passed and not failed:
         raise GoldbakeError(f"no check was run ({len(skipped)} skipped)", hint="a skipped check says why: run with --hosts by hand and -rs")
-    outcome = {"passed": sorted(passed), "failed": sorted(failed), "skipped": sorted(skipped)}
-    digest = hashlib.sha256(json.dumps(outcome, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-    red = tuple(FailedCheck(name, failed[name]) for name in sorted(failed))
-    return CheckReport(tuple(sorted(passed)), red, tuple(sorted(skipped)), round(seconds, 3), digest)
+    return report_of(passed, [FailedCheck(name, message) for name, message in failed.items()], skipped, seconds)
 
 
 def _name(case: ElementTree.Element) -> str:
@@ -227,6 +238,7 @@ def _name(case: ElementTree.Element) -> str:
 
 
 def _message(bad: ElementTree.Element) -> str:
-    """What was seen: the lines that pytest marks with E, at most twelve of them."""
+    """What was seen: the first lines that pytest marks with E, without its derivations (`+  where …`) and long values in full."""
     lines = [line[1:].strip() for line in (bad.text or "").splitlines() if line.startswith("E ")]
-    return "\n".join(lines[:12]) or bad.get("message", "failed")
+    kept = [line[:_LONGEST_LINE] for line in lines if line and not line.startswith("+")]
+    return "\n".join(kept[:_KEPT_LINES]) or bad.get("message", "failed")[:_LONGEST_LINE]

@@ -50,8 +50,8 @@ class Progress:
                 self._live[stage] = (self._live[stage][0], redact(line.strip()))
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Announce a stage, keep its line alive, and print its seconds when it ends."""
+    def stage(self, name: str, seconds: dict[str, float] | None = None) -> Iterator[None]:
+        """Announce a stage, keep its line alive, and print its seconds when it ends; they go into `seconds` when it succeeds."""
         started = self._clock()
         with self._lock:
             self._live[name] = (started, "")
@@ -64,6 +64,8 @@ class Progress:
         try:
             yield
             mark = self._paint("32", "done")
+            if seconds is not None:
+                seconds[name] = round(self._clock() - started, 3)
         finally:
             stop.set()
             ticker.join()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,7 +32,9 @@ def image(paths: Paths, progress: Progress, cloud: Cloud, name: str | None) -> C
     name = image_named(load_config(paths.images_yaml, paths.scripts), name, cloud)
     record = Records(paths.records).newest(name, cloud)
     if record is None:
-        raise UsageError(f"no usable artifact of {name} for {cloud} is recorded", hint=f"bake it: ./inv bake --cloud {cloud} --image {name}")
+        raise UsageError(
+            f"no usable artifact of {name} for {cloud} is recorded", hint=f"bake it: ./inv bake --cloud {cloud} --image {name}"
+        )
     require_root()
     machine.ensure_packages(machine.BAKE, progress)
     work = paths.work / f"check-{record.fingerprint[:12]}"
@@ -57,12 +58,14 @@ def host(address: str, progress: Progress) -> CheckReport:
     parts = urlsplit(address)
     if parts.scheme != "ssh" or not parts.hostname or parts.password or parts.path not in ("", "/"):
         raise UsageError(f"--host {address!r} is not understood", hint="as ssh://root@192.0.2.10 or ssh://root@192.0.2.10:2222")
-    target = Target.ssh(parts.hostname, parts.port or 22, parts.username or "root", None, None)
-    with progress.stage("check"), tempfile.TemporaryDirectory():
-        return run_checks(target, None, markers="booted", on_line=lambda line: progress.detail("check", line))
+    target = Target.ssh(parts.hostname, port=parts.port or 22, user=parts.username or "root")
+    with progress.stage("check"):
+        return run_checks(target, {}, on_line=lambda line: progress.detail("check", line))
 
 
 def require_green(report: CheckReport) -> None:
     """Raise ChecksFailed when a check is red."""
     if report.failed:
-        raise ChecksFailed(f"{len(report.failed)} checks failed: {', '.join(failed.name for failed in report.failed)}", hint="see the lines above")
+        raise ChecksFailed(
+            f"{len(report.failed)} checks failed: {', '.join(failed.name for failed in report.failed)}", hint="see the lines above"
+        )

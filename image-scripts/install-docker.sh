@@ -24,15 +24,16 @@ if [[ $GOLDBAKE_DOCKER_SOURCE == docker ]]; then
     fetch_key "$GOLDBAKE_DOCKER_KEY_URL" /etc/apt/keyrings/docker.asc "$GOLDBAKE_DOCKER_KEY_FINGERPRINT"
     add_repository docker "deb [signed-by=/etc/apt/keyrings/docker.asc arch=amd64] $GOLDBAKE_DOCKER_REPOSITORY_URL $GOLDBAKE_CODENAME stable"
     version=$(exact docker-ce "$GOLDBAKE_DOCKER_VERSION")
-    apt_install "docker-ce=$version" "docker-ce-cli=$version" containerd.io docker-buildx-plugin docker-compose-plugin
+    packages=("docker-ce=$version" "docker-ce-cli=$version" containerd.io docker-buildx-plugin docker-compose-plugin)
 else
     [[ $GOLDBAKE_OS == debian-* ]] || fail "source debian is not for $GOLDBAKE_OS" "docker: {source: docker, …} in images.yaml"
     version=$(exact docker.io "$GOLDBAKE_DOCKER_VERSION")
     packages=("docker.io=$version")
     # Debian 13 took the client out of docker.io.
     [[ -z $(available docker-cli) ]] || packages+=("docker-cli=$version")
-    apt_install "${packages[@]}"
 fi
+# apparmor: only recommended, but where the kernel has AppArmor on no container starts without it.
+apt_install "${packages[@]}" apparmor
 
 # What the toolkit adds to it later stays when this script runs again.
 [[ -s /etc/docker/daemon.json ]] || put etc/docker/daemon.json

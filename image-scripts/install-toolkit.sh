@@ -38,7 +38,8 @@ else
 fi
 
 for program in nvidia-ctk nvidia-container-runtime nvidia-cdi-hook; do
-    "$program" --version 2>/dev/null | head -n 1 | grep -qE "version ${version//./\\.}$" || fail "$program is not version $version: $("$program" --version 2>&1 | head -n 1)"
+    said=$("$program" --version 2>&1) || fail "$program cannot run: $said"
+    [[ ${said%%$'\n'*} == *" version $version" ]] || fail "$program is not version $version: ${said%%$'\n'*}"
 done
 # nvidia-ctk stops at an empty file, and another program's broken one would be lost without a word.
 [[ ! -e /etc/docker/daemon.json ]] || python3 -m json.tool /etc/docker/daemon.json >/dev/null || fail "/etc/docker/daemon.json is not JSON"

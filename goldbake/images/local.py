@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from goldbake.errors import MissingError
 from goldbake.local import container, disk, rootfs, sources
 from goldbake.local.layers import Layers, clean_up_after_killed_runs
 from goldbake.log import Progress
-from goldbake.packer import Packer, script_of
+from goldbake.packer import Packer, Value, script_of
 from goldbake.paths import Paths
 from goldbake.plan import AgentSource, BakePlan
 from goldbake.render import write
@@ -104,7 +105,7 @@ class LocalBake:
 
     def _run_layer(self, packer: Packer, folder: Path, root: Path, layer: str, files: Path) -> None:
         with container.booted(root, self.work, name=f"goldbake-{self._plan.fingerprint[:8]}", stop=self._stop) as login:
-            variables = {
+            variables: dict[str, Value] = {
                 "ssh_host": login.host,
                 "ssh_port": login.port,
                 "ssh_private_key_file": str(login.key),
@@ -136,8 +137,11 @@ class LocalBake:
         folder.mkdir()
         if self._plan.image.toolkit.source == "module":
             shutil.copytree(self._toolkit(), folder / "toolkit")
+        url = self._plan.variables["GOLDBAKE_AGENT_URL"]
         if self._plan.agent_source is AgentSource.SIMULATED:
             (folder / "agent.tar.gz").write_bytes(agent.simulated_tarball(self._plan.image.agent.version))
+        elif url.startswith("file:"):
+            shutil.copy(agent.local_tarball(url), folder / "agent.tar.gz")
         return folder
 
     def _toolkit(self) -> Path:
@@ -152,21 +156,5 @@ class LocalBake:
 
         return say
 
-    def _timed(self, name: str) -> _Timed:
-        return _Timed(name, self._progress, self.seconds)
-
-
-class _Timed:
-    """A stage that is announced, and whose seconds are kept when it succeeds."""
-
-    def __init__(self, name: str, progress: Progress, seconds: dict[str, float]) -> None:
-        self._name, self._seconds = name, seconds
-        self._stage = progress.stage(name)
-
-    def __enter__(self) -> None:
-        self._started = time.monotonic()
-        self._stage.__enter__()
-
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        self._stage.__exit__(kind, value, trace)
-        self._seconds[self._name] = round(time.monotonic() - self._started, 3)
+    def _timed(self, name: str) -> AbstractContextManager[None]:
+        return self._progress.stage(name, self.seconds)

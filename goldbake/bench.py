@@ -11,11 +11,11 @@ from pathlib import Path
 import yaml
 
 from goldbake import bake as pipeline
-from goldbake import host, proc
+from goldbake import host, proc, toolchain
 from goldbake.config.load import load_config, load_lock
 from goldbake.config.model import Cloud
 from goldbake.images.local import require_root
-from goldbake.local import sources
+from goldbake.local import rootfs, sources
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.plan import image_named
@@ -75,8 +75,6 @@ def _copy_of_project(paths: Paths, target: Path) -> Path:
 
 def _share_toolchain(paths: Paths, trial: Paths, progress: Progress) -> None:
     """Packer and the toolkit are made once per machine: make them in the real cache, outside the measurement."""
-    from goldbake import toolchain  # noqa: PLC0415
-
     lock = load_lock(paths.lock_yaml)
     config = load_config(paths.images_yaml, paths.scripts)
     image = config.images[image_named(config, None, Cloud.LOCAL)]
@@ -97,8 +95,10 @@ def _bump_agent(trial: Paths) -> None:
 def _bare(trial: Paths, work: Path, progress: Progress) -> None:
     config = load_config(trial.images_yaml, trial.scripts)
     image = config.images[image_named(config, None, Cloud.LOCAL)]
+    toolkit = toolchain.toolkit(image.toolkit.version, load_lock(trial.lock_yaml), trial, progress)
+    packages = ",".join((*rootfs.PACKAGES, *rootfs.KERNELS[image.os.distribution]))
     work.mkdir()
     (work / "sources.list").write_text(sources.text(image.os, sources.of_host(image.os)))
-    argv = ["bash", BARE, work, image.os.codename, image.driver.version, image.docker.version, trial.toolchain]
+    argv = ["bash", BARE, work, image.os.codename, packages, image.driver.version, image.docker.version, toolkit]
     with progress.stage("bare script"):
         proc.stream(argv, lambda line: progress.detail("bare script", line))

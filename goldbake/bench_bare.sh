@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # What a bake does, by hand and without goldbake: the measure for `./inv bench.bake`.
-# Inputs: WORK (folder with sources.list) CODENAME DRIVER_VERSION DOCKER_VERSION TOOLCHAIN. Effect: WORK/disk.qcow2, nothing mounted.
+# Inputs: WORK (folder with sources.list) CODENAME PACKAGES DRIVER_VERSION DOCKER_VERSION TOOLKIT_FOLDER. Effect: WORK/disk.qcow2, nothing mounted.
 set -euo pipefail
 
-work=$1 codename=$2 driver=$3 docker=$4 toolchain=$5
+work=$1 codename=$2 packages=$3 driver=$4 docker=$5 toolkit=$6
 root=$work/root
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
 mmdebstrap --mode=root --variant=minbase --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io --skip=cleanup/apt/lists \
-    --include=apt-utils,ca-certificates,curl,dbus,e2fsprogs,gnupg,initramfs-tools,iproute2,kmod,less,nftables,openssh-server,pciutils,procps,python3,python3-apt,sudo,syslinux-common,systemd,systemd-boot-efi,systemd-resolved,systemd-sysv,systemd-timesyncd,udev,zstd,linux-image-cloud-amd64,linux-headers-cloud-amd64 \
+    --include="$packages" \
     "$codename" "$root" "$work/sources.list"
 
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
@@ -19,11 +19,12 @@ inside() {
     systemd-nspawn --quiet --pipe --register=no --keep-unit --directory="$root" --link-journal=no --resolv-conf=replace-host --timezone=off \
         --setenv=DEBIAN_FRONTEND=noninteractive -- "$@"
 }
-inside apt-get install -qq -y --no-install-recommends "nvidia-kernel-dkms=$driver-*" "nvidia-smi=$driver-*" "nvidia-persistenced" \
-    "libcuda1=$driver-*" "nvidia-kernel-support=$driver-*"
-inside apt-get install -qq -y --no-install-recommends "docker.io=$docker*"
-programs=$(find "$toolchain/" -name nvidia-ctk -type f -printf '%h\n' | head -n 1)
-install -m 755 "$programs"/nvidia-* "$root/usr/bin/"
+inside apt-get install -qq -y --no-install-recommends "nvidia-kernel-dkms=$driver-*" "nvidia-kernel-support=$driver-*" "nvidia-smi=$driver-*" \
+    "libcuda1=$driver-*" "libnvidia-ml1=$driver-*" "libnvcuvid1=$driver-*" "libnvidia-encode1=$driver-*" "libnvidia-ptxjitcompiler1=$driver-*" \
+    nvidia-persistenced nvidia-modprobe
+inside apt-get install -qq -y --no-install-recommends "docker.io=$docker*" apparmor
+inside apt-get install -qq -y --no-install-recommends libicu72 libssl3 liblttng-ust1 git iputils-ping libkrb5-3
+install -m 755 "$toolkit"/nvidia-* "$root/usr/bin/"
 inside apt-get clean
 rm -rf "$root"/var/lib/apt/lists/* "$root/var/lib/dkms/mok.key" "$root/usr/sbin/policy-rc.d"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -21,6 +22,9 @@ from goldbake.errors import Exit, GoldbakeError, UsageError
 from goldbake.secret import redact
 
 P = ParamSpec("P")
+
+_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of the machine that no code can foresee: disk full, quota, read-only."""
 
 
 class Terminated(BaseException):
@@ -45,13 +49,19 @@ def command(body: Callable[P, None]) -> Callable[P, None]:
         except GoldbakeError as error:
             report(error)
             raise InvokeExit(code=int(error.exit_code)) from error
+        except BrokenPipeError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise InvokeExit(code=int(Exit.FAILED)) from error
+        except OSError as error:
+            if error.errno not in _MACHINE:
+                raise
+            where = f": {error.filename}" if error.filename else ""
+            report(GoldbakeError(f"{error.strerror}{where}", hint="free space there, or point GOLDBAKE_HOME at another disk"))
+            raise InvokeExit(code=int(Exit.FAILED)) from error
         except KeyboardInterrupt as error:
             _interrupted("interrupted", 128 + signal.SIGINT, error)
         except Terminated as error:
             _interrupted(f"ended by {signal.Signals(error.signum).name}", 128 + error.signum, error)
-        except BrokenPipeError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise InvokeExit(code=int(Exit.FAILED)) from error
 
     return run
 

@@ -144,8 +144,12 @@ def started(
         yield child
     finally:
         stop_child(child, grace)
-        if child.stdout is not None:
-            child.stdout.close()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:  # what was not yet written has no reader any more
+                    pass
 
 
 def stop_child(child: subprocess.Popen[bytes], grace: float = _STOP_S) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from goldbake import proc
 from goldbake.config.model import Os
+from goldbake.errors import BakeError, ProcessError
 from goldbake.local import sources
 from goldbake.log import Progress
 
@@ -41,28 +42,31 @@ exit 101
 def make(system: Os, root: Path, progress: Progress, stop: threading.Event | None = None) -> None:
     """Fill the empty folder `root` with a minimal system of `system`.
 
-    Raises ProcessError when the mirror cannot be reached, MissingError without mmdebstrap. Leaves nothing mounted.
+    Raises BakeError when the mirror cannot be reached, MissingError without mmdebstrap. Leaves nothing mounted.
     """
     root.parent.mkdir(parents=True, exist_ok=True)
     listing = root.parent / "sources.list"
     listing.write_text(sources.text(system, sources.of_host(system)))
-    proc.stream(
-        [
-            "mmdebstrap",
-            "--mode=root",
-            "--variant=minbase",
-            f"--include={','.join((*PACKAGES, *KERNELS[system.distribution]))}",
-            '--aptopt=Acquire::Languages "none"',
-            '--aptopt=Acquire::Retries "3"',
-            "--dpkgopt=force-unsafe-io",
-            "--skip=cleanup/apt/lists",
-            system.codename,
-            root,
-            listing,
-        ],
-        lambda line: progress.detail("base", line),
-        stop=stop,
-    )
+    command: list[str | Path] = [
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=minbase",
+        f"--include={','.join((*PACKAGES, *KERNELS[system.distribution]))}",
+        '--aptopt=Acquire::Languages "none"',
+        '--aptopt=Acquire::Retries "3"',
+        "--dpkgopt=force-unsafe-io",
+        "--skip=cleanup/apt/lists",
+        system.codename,
+        root,
+        listing,
+    ]
+    try:
+        proc.stream(command, lambda line: progress.detail("base", line), stop=stop)
+    except ProcessError as error:
+        raise BakeError(
+            f"the base of {system} could not be made: {error.message}",
+            hint="if a mirror is named above: correct /etc/apt/sources.list* until `apt-get update` works, then run the same command again",
+        ) from error
     _settle(root)
 
 

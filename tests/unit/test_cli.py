@@ -1,0 +1,142 @@
+"""What every task shares: errors, exit codes, signals, results."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+
+import pytest
+from invoke.exceptions import Exit
+
+from goldbake import cli
+from goldbake.config.model import Cloud
+from goldbake.errors import CapacityError, ChecksFailed, ConfigError, GoldbakeError, MissingError, UsageError
+from goldbake.secret import Secret
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (GoldbakeError("what"), 1),
+        (UsageError("what"), 2),
+        (ConfigError("what"), 2),
+        (ChecksFailed("what"), 3),
+        (MissingError("what"), 4),
+        (CapacityError("what"), 5),
+    ],
+)
+def test_error_ends_the_task_with_its_exit_code(error: GoldbakeError, code: int) -> None:
+    @cli.command
+    def task() -> None:
+        raise error
+
+    with pytest.raises(Exit) as ended:
+        task()
+    assert ended.value.code == code
+
+
+def test_error_is_one_line_of_what_and_one_of_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    @cli.command
+    def task() -> None:
+        raise GoldbakeError("the disk is full", hint="free 3 GB")
+
+    with pytest.raises(Exit):
+        task()
+    assert capsys.readouterr().err == "error: the disk is full\nhint: free 3 GB\n"
+
+
+def test_traceback_is_shown_only_on_request(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOLDBAKE_DEBUG", "1")
+    cli.report(GoldbakeError("what"))
+    assert "GoldbakeError: what" in capsys.readouterr().err
+
+
+def test_secret_in_an_error_is_blanked(capsys: pytest.CaptureFixture[str]) -> None:
+    secret = Secret("s3cret-token-value")
+    cli.report(GoldbakeError(f"refused: {secret.reveal()}"))
+    assert secret.reveal() not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_signal_unwinds_the_task_and_gives_the_shells_code(signum: signal.Signals, code: int) -> None:
+    cleaned: list[bool] = []
+
+    @cli.command
+    def task() -> None:
+        try:
+            os.kill(os.getpid(), signum)
+            signal.pause()
+        finally:
+            cleaned.append(True)
+
+    with pytest.raises(Exit) as ended:
+        task()
+    assert ended.value.code == code
+    assert cleaned == [True]
+
+
+def test_second_signal_does_not_stop_the_clean_up(capsys: pytest.CaptureFixture[str]) -> None:
+    cleaned: list[bool] = []
+
+    @cli.command
+    def task() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.pause()
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            cleaned.append(True)
+
+    with pytest.raises(Exit):
+        task()
+    assert cleaned == [True]
+    assert "please wait" in capsys.readouterr().err
+
+
+def test_signal_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    cli.command(lambda: None)()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_full_disk_is_an_error_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    @cli.command
+    def task() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/cache/disk.raw")
+
+    with pytest.raises(Exit):
+        task()
+    said = capsys.readouterr().err
+    assert said.startswith("error: No space left on device: /cache/disk.raw\nhint: ")
+    assert "Traceback" not in said
+
+
+def test_other_errors_of_the_system_are_not_hidden() -> None:
+    @cli.command
+    def task() -> None:
+        raise FileNotFoundError(errno.ENOENT, "gone", "/x")
+
+    with pytest.raises(FileNotFoundError):
+        task()
+
+
+def test_result_is_text_or_one_json_document(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.emit("for people", {"a": 1}, as_json=False)
+    cli.emit("for people", {"a": 1}, as_json=True)
+    text, _, document = capsys.readouterr().out.partition("\n")
+    assert text == "for people"
+    assert json.loads(document) == {"a": 1}
+
+
+@pytest.mark.parametrize(("text", "clouds"), [("", tuple(Cloud)), ("aws", (Cloud.AWS,)), ("gcp, local", (Cloud.GCP, Cloud.LOCAL))])
+def test_cloud_flag_names_clouds(text: str, clouds: tuple[Cloud, ...]) -> None:
+    assert cli.clouds_from(text) == clouds
+
+
+@pytest.mark.parametrize(("text", "named"), [("ibm", "'ibm'"), ("aws,gcp", "not 2")])
+def test_cloud_flag_that_cannot_be_is_refused(text: str, named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        cli.clouds_from(text, most=1)

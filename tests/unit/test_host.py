@@ -1,0 +1,84 @@
+"""What a bake needs from this machine."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from goldbake import host
+from goldbake.errors import MissingError
+from goldbake.host import Finding
+from goldbake.log import Progress
+from goldbake.paths import Paths
+
+NEEDED = {"mmdebstrap": "mmdebstrap", "surely-not-there": "a-package"}
+
+
+def test_missing_program_is_named_with_its_package() -> None:
+    assert host.absent({"sh": "dash", "surely-not-there": "a-package"}) == {"surely-not-there": "a-package"}
+
+
+def test_nothing_happens_when_everything_is_there() -> None:
+    said = io.StringIO()
+    host.ensure_packages({"sh": "dash"}, Progress(said))
+    assert said.getvalue() == ""
+
+
+def test_user_without_root_gets_the_exact_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(MissingError) as error:
+        host.ensure_packages({"surely-not-there": "a-package"}, Progress(io.StringIO()))
+    assert "surely-not-there" in error.value.message
+    assert error.value.hint == "run `sudo apt-get install --no-install-recommends a-package`"
+
+
+def _stand_in_apt(folder: Path, monkeypatch: pytest.MonkeyPatch, *, brings: bool) -> Path:
+    """An apt-get that writes down its arguments and brings the program, or does not."""
+    bin, log = folder / "bin", folder / "log"
+    bin.mkdir()
+    bring = f"printf '#!/bin/sh\\n' >{bin}/surely-not-there; chmod +x {bin}/surely-not-there" if brings else ":"
+    (bin / "apt-get").write_text(f'#!/bin/sh\necho "$DEBIAN_FRONTEND $*" >>{log}\n[ "$1" = update ] || {{ {bring}; }}\n')
+    (bin / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return log
+
+
+def test_root_gets_what_is_missing_installed_and_is_told_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = _stand_in_apt(tmp_path, monkeypatch, brings=True)
+    said = io.StringIO()
+    host.ensure_packages({"surely-not-there": "a-package"}, Progress(said))
+    assert said.getvalue().startswith("installing with apt: a-package\n")
+    assert log.read_text().splitlines() == [
+        "noninteractive update -q",
+        "noninteractive install -q -y --no-install-recommends a-package",
+    ]
+
+
+def test_package_that_does_not_bring_its_program_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _stand_in_apt(tmp_path, monkeypatch, brings=False)
+    with pytest.raises(MissingError, match="surely-not-there"):
+        host.ensure_packages({"surely-not-there": "a-package"}, Progress(io.StringIO()))
+
+
+def test_doctor_names_each_missing_program_and_too_little_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "BAKE", {"sh": "dash", "surely-not-there": "a-package", "qemu-system-x86_64": "qemu-system-x86"})
+    monkeypatch.setattr(host, "NEEDED_BYTES", 1 << 62)
+    rows = {row.what: row for row in host.examine(Paths(tmp_path, tmp_path / "cache", tmp_path / "state"))}
+    assert rows["sh"].good
+    assert rows["surely-not-there"].fix == "sudo apt-get install --no-install-recommends a-package"
+    assert "GOLDBAKE_HOME" in rows["disk"].fix
+
+
+def test_doctor_passes_when_only_wishes_are_open() -> None:
+    host.require_fit([Finding("mmdebstrap", "yes"), Finding("virtualisation", "TCG", "none needed", required=False)])
+
+
+def test_doctor_fails_with_the_first_fix() -> None:
+    with pytest.raises(MissingError) as error:
+        host.require_fit([Finding("mmdebstrap", "missing", "install it"), Finding("disk", "full", "free it")])
+    assert error.value.hint == "install it"
+    assert "2 of" in error.value.message

@@ -1,0 +1,58 @@
+"""Layers on disk, and what a killed run left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from goldbake.local.layers import Layers, clean_up_after_killed_runs
+
+
+def test_layer_exists_once_it_is_kept(tmp_path: Path) -> None:
+    layers = Layers(tmp_path / "layers")
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "file").write_text("x")
+    before = layers.has("abc")
+    layers.keep("abc", made, 12.3456)
+    assert before is False
+    assert layers.has("abc")
+    assert (layers.root("abc") / "file").read_text() == "x"
+    assert layers.seconds("abc") == 12.346
+    assert not made.exists()
+
+
+def test_layer_that_was_not_finished_does_not_exist_and_is_replaced(tmp_path: Path) -> None:
+    layers = Layers(tmp_path / "layers")
+    (tmp_path / "layers" / "abc" / "root").mkdir(parents=True)
+    (tmp_path / "layers" / "abc" / "root" / "half").write_text("x")
+    before = layers.has("abc")
+    made = tmp_path / "made"
+    made.mkdir()
+    layers.keep("abc", made, 1)
+    assert before is False
+    assert list(layers.root("abc").iterdir()) == []
+
+
+def test_clean_up_ends_only_processes_that_name_the_work_folder(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "run").mkdir(parents=True)
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    ours = subprocess.Popen([*sleep, f"{work}/run/disk.raw"])
+    other = subprocess.Popen([*sleep, f"{tmp_path}/elsewhere/disk.raw"])
+    try:
+        found = clean_up_after_killed_runs(work)
+        assert ours.wait(10) == -9
+        assert other.poll() is None
+    finally:
+        for child in (ours, other):
+            child.kill()
+            child.wait()
+    assert any(str(ours.pid) in line for line in found)
+    assert "files of run" in found
+    assert not work.exists()
+
+
+def test_clean_up_of_nothing_finds_nothing(tmp_path: Path) -> None:
+    assert clean_up_after_killed_runs(tmp_path / "work") == []

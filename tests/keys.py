@@ -18,6 +18,11 @@ class Key:
     fingerprint: str
     public: bytes
 
+    def with_subkey(self) -> Key:
+        """The same key with a new subkey, which signs from now on."""
+        _gpg(self.home, "--passphrase", "", "--quick-add-key", self.fingerprint, "ed25519", "sign", "never")
+        return Key(self.home, self.fingerprint, _gpg(self.home, "--armor", "--export", self.fingerprint))
+
     def sign(self, data: bytes) -> bytes:
         """A detached signature over `data`."""
         return _gpg(self.home, "--local-user", self.fingerprint, "--detach-sign", "--output", "-", "-", input=data)

@@ -41,6 +41,15 @@ def test_a_good_signature_is_believed(keys: list[Key]) -> None:
     openpgp.verify(DATA, good.sign(DATA), good.public, good.fingerprint, "https://x/sums")
 
 
+def test_a_signature_of_the_keys_own_subkey_is_believed() -> None:
+    with keyring("publisher") as (key,):
+        publisher = key.with_subkey()
+        signature = publisher.sign(DATA)
+        openpgp.verify(DATA, signature, publisher.public, publisher.fingerprint, "https://x/sums")
+        with pytest.raises(DownloadError, match="is not signed by"):
+            openpgp.verify(DATA, signature, key.public, key.fingerprint, "https://x/sums")  # that key has no such subkey
+
+
 def test_changed_data_is_refused(keys: list[Key]) -> None:
     good = keys[0]
     with pytest.raises(DownloadError, match=f"https://x/sums is not signed by {good.fingerprint}"):

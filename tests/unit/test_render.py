@@ -114,9 +114,8 @@ def test_a_machine_with_a_gpu_is_not_migrated(machine_type: str, maintenance: st
 
 @pytest.mark.parametrize("system", Os)
 def test_every_system_has_a_base_image_on_every_cloud(system: Os) -> None:
-    assert {system} <= AWS.keys() & GCP.keys() & AZURE.keys()
-    for cloud in (Cloud.AWS, Cloud.GCP, Cloud.AZURE):
-        base = {Cloud.AWS: AWS, Cloud.GCP: GCP, Cloud.AZURE: AZURE}[cloud][system]
+    bases: dict[Cloud, object] = {Cloud.AWS: AWS[system], Cloud.GCP: GCP[system], Cloud.AZURE: AZURE[system]}
+    for cloud, base in bases.items():
         text = render(planned("gpu-agent", cloud, with_image(os=system)))["source.pkr.hcl"]
         assert all(f'"{value}"' in text for value in vars(base).values())
 

@@ -98,7 +98,11 @@ def validate(c: Context, image: str = "", cloud: str = "", json: bool = False) -
     emit(report.validation(results), [result.document() for result in results], as_json=json)
 
 
-@task(positional=["names"], iterable=["names"], help={"names": "NAME or NAME=VERSION, as agent-4.275.0; without it all unresolved", "json": JSON})
+@task(
+    positional=["names"],
+    iterable=["names"],
+    help={"names": "NAME or NAME=VERSION, as agent-4.275.0; without it all unresolved", "json": JSON},
+)
 @command
 def pin(c: Context, names: list[str], json: bool = False) -> None:
     """Ask the official sources for versions and hashes, verify them, and write images.lock.yaml."""

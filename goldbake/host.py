@@ -55,7 +55,9 @@ def ensure_packages(programs: Mapping[str, str], progress: Progress) -> None:
     with progress.stage("packages"):
         proc.stream(["apt-get", "update", "-q"], lambda line: progress.detail("packages", line), env=apt)
         proc.stream(
-            ["apt-get", "install", "-q", "-y", "--no-install-recommends", *packages], lambda line: progress.detail("packages", line), env=apt
+            ["apt-get", "install", "-q", "-y", "--no-install-recommends", *packages],
+            lambda line: progress.detail("packages", line),
+            env=apt,
         )
     still = absent(programs)
     if still:

@@ -119,7 +119,9 @@ def _bake_local(todo: BakePlan, lock: Lock, paths: Paths, progress: Progress, re
         return _publish(todo, pending, artifact, baked.manifest, report, seconds, records)
     except GoldbakeError as error:
         if "No space left on device" in error.message:
-            error.hint = f"free space in {paths.cache}, or point GOLDBAKE_HOME at another disk ({host.NEEDED_BYTES / 1e9:.0f} GB for a first bake)"
+            error.hint = (
+                f"free space in {paths.cache}, or point GOLDBAKE_HOME at another disk ({host.NEEDED_BYTES / 1e9:.0f} GB for a first bake)"
+            )
         raise
     finally:
         job.remove_work()

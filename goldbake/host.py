@@ -26,6 +26,7 @@ BAKE: Mapping[str, str] = {
     "zstd": "zstd",
     "ssh": "openssh-client",
     "losetup": "mount",
+    "unshare": "util-linux",
     "gcc": "gcc",
 }
 """Program → Debian and Ubuntu package. gcc: one of the toolkit's programs is built with cgo."""

@@ -18,8 +18,9 @@ from goldbake.config.model import Cloud, Config, Image, Lock, Pin
 from goldbake.errors import MissingError, UsageError
 
 _VARIABLE = re.compile(r"\bGOLDBAKE_[A-Z0-9_]+")
-_LOCAL_CODE = ("local/rootfs.py", "local/disk.py", "local/sources.py")
-"""Our own code whose change changes a local image."""
+_BASE_CODE = ("local/rootfs.py", "local/sources.py")
+_DISK_CODE = ("local/disk.py",)
+"""Our own code whose change changes a local image: its base, or only the disk made from all layers."""
 
 
 class AgentSource(StrEnum):
@@ -98,13 +99,13 @@ def plan(
         raise UsageError(f"an image for {cloud} cannot hold the simulated agent", hint="leave out `--agent simulated`")
     pins = pins_of(image, lock, agent_source)
     variables = _variables(name, image, cloud, agent_source, pins) | ({"GOLDBAKE_AGENT_SHA256": agent_sha256} if agent_sha256 else {})
-    base = _digest("base", image.os, *_local_code(cloud))
+    base = _digest("base", image.os, *_code(cloud, _BASE_CODE))
     layers: list[PlannedLayer] = []
     before = base
     for layer in image.layers:
         before = _digest(before, layer.name, str(layer.reboot), *_inputs(layer.scripts, scripts, variables))
         layers.append(PlannedLayer(layer.name, layer.scripts, layer.reboot, before))
-    whole = _digest(before, _canonical(image.model_dump(mode="json")), cloud, _canonical(dict(variables)))
+    whole = _digest(before, _canonical(image.model_dump(mode="json")), cloud, _canonical(dict(variables)), *_code(cloud, _DISK_CODE))
     unresolved = tuple(key for key, pin in pins.items() if not pin.resolved)
     return BakePlan(name, image, cloud, agent_source, variables, base, tuple(layers), whole, unresolved)
 
@@ -179,11 +180,8 @@ def tree_digest(folder: Path) -> str:
     return _digest(*parts)
 
 
-def _local_code(cloud: Cloud) -> list[str]:
-    if cloud is not Cloud.LOCAL:
-        return []
-    package = Path(__file__).parent
-    return [(package / name).read_text() for name in _LOCAL_CODE]
+def _code(cloud: Cloud, names: Iterable[str]) -> list[str]:
+    return [(Path(__file__).parent / name).read_text() for name in names] if cloud is Cloud.LOCAL else []
 
 
 def _canonical(value: object) -> str:

@@ -99,15 +99,16 @@ def stream(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stop: threading.Event | None = None,
+    grace: float = _STOP_S,
 ) -> None:
     """Run a program and hand each line that it prints (both outputs) to `on_line`.
 
-    When this process is interrupted, or `stop` is set, the program gets SIGTERM, 20 s of grace, then SIGKILL. Raises ProcessError.
+    When this process is interrupted, or `stop` is set, the program gets SIGTERM, `grace` seconds, then SIGKILL. Raises ProcessError.
     """
     command = [str(part) for part in argv]
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
-    with started(command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
-        watcher = _watch(child, stop) if stop is not None else None
+    with started(command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, grace=grace) as child:
+        watcher = _watch(child, stop, grace) if stop is not None else None
         assert child.stdout is not None
         for raw in child.stdout:
             line = raw.decode(errors="replace").rstrip("\n")
@@ -187,11 +188,11 @@ def missing(program: str) -> MissingError:
     return MissingError(f"{program} is not installed", hint="run `./inv doctor` to see what is missing and how to get it")
 
 
-def _watch(child: subprocess.Popen[bytes], stop: threading.Event) -> threading.Thread:
+def _watch(child: subprocess.Popen[bytes], stop: threading.Event, grace: float) -> threading.Thread:
     def wait() -> None:
         while child.poll() is None:
             if stop.wait(0.2):
-                stop_child(child)
+                stop_child(child, grace)
                 return
 
     thread = threading.Thread(target=wait, daemon=True)

@@ -47,7 +47,11 @@ def make(system: Os, root: Path, progress: Progress, stop: threading.Event | Non
     root.parent.mkdir(parents=True, exist_ok=True)
     listing = root.parent / "sources.list"
     listing.write_text(sources.text(system, sources.of_host(system)))
+    # In a mount namespace of its own: mmdebstrap does not listen to SIGTERM, and whatever it has mounted ends with it.
     command: list[str | Path] = [
+        "unshare",
+        "--mount",
+        "--propagation=private",
         "mmdebstrap",
         "--mode=root",
         "--variant=minbase",
@@ -61,7 +65,7 @@ def make(system: Os, root: Path, progress: Progress, stop: threading.Event | Non
         listing,
     ]
     try:
-        proc.stream(command, lambda line: progress.detail("base", line), stop=stop)
+        proc.stream(command, lambda line: progress.detail("base", line), stop=stop, grace=0)
     except ProcessError as error:
         raise BakeError(
             f"the base of {system} could not be made: {error.message}",

@@ -51,7 +51,20 @@ def test_clean_up_ends_only_processes_that_name_the_work_folder(tmp_path: Path) 
             child.wait()
     assert any(str(ours.pid) in line for line in found)
     assert "files of run" in found
-    assert not work.exists()
+    assert list(work.iterdir()) == []
+
+
+def test_clean_up_ends_the_children_of_a_session_too(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    nested = "import subprocess, sys, time; child = subprocess.Popen(['sleep', '61']); print(child.pid, flush=True); time.sleep(60)"
+    leader = subprocess.Popen([sys.executable, "-c", nested, f"{work}/run/root"], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert leader.stdout is not None
+    child = int(leader.stdout.readline())
+    with leader:
+        found = clean_up_after_killed_runs(work)
+    assert f"process {child} (sleep)" in found
+    assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
 
 
 def test_clean_up_of_nothing_finds_nothing(tmp_path: Path) -> None:

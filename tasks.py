@@ -8,7 +8,7 @@ import sys
 from invoke import Collection, Context, task
 
 from goldbake import report
-from goldbake.cli import clouds_from, command, emit
+from goldbake.cli import WordsTask, clouds_from, command, emit
 from goldbake.log import Progress
 from goldbake.paths import Paths
 
@@ -99,6 +99,7 @@ def validate(c: Context, image: str = "", cloud: str = "", json: bool = False) -
 
 
 @task(
+    klass=WordsTask,
     positional=["names"],
     iterable=["names"],
     help={"names": "NAME or NAME=VERSION, as agent-4.275.0; without it all unresolved", "json": JSON},

@@ -99,6 +99,6 @@ def _bare(trial: Paths, work: Path, progress: Progress) -> None:
     packages = ",".join((*rootfs.PACKAGES, *rootfs.KERNELS[image.os.distribution]))
     work.mkdir()
     (work / "sources.list").write_text(sources.text(image.os, sources.of_host(image.os)))
-    argv = ["bash", BARE, work, image.os.codename, packages, image.driver.version, image.docker.version, toolkit]
+    argv: list[str | Path] = ["bash", BARE, work, image.os.codename, packages, image.driver.version, image.docker.version, toolkit]
     with progress.stage("bare script"):
         proc.stream(argv, lambda line: progress.detail("bare script", line))

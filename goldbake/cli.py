@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import itertools
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn, ParamSpec
 
+from invoke import Argument, Task
 from invoke.exceptions import Exit as InvokeExit
 
 from goldbake.config.model import Cloud
@@ -64,6 +66,42 @@ def command(body: Callable[P, None]) -> Callable[P, None]:
             _interrupted(f"ended by {signal.Signals(error.signum).name}", 128 + error.signum, error)
 
     return run
+
+
+class WordsTask(Task):
+    """A task whose argument `names` takes all words that follow the task's name, none or many.
+
+    Invoke's own positional arguments take exactly one word each, and a missing one is an error.
+    """
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        arguments = super().get_arguments(ignore_unknown_help=ignore_unknown_help)
+        count = len(words_after(self.name, sys.argv[1:]))
+        return [_Words(found, count) if found.name == "names" else found for found in arguments]
+
+
+def words_after(name: str, argv: list[str]) -> list[str]:
+    """The words between the task `name` and the next flag."""
+    if name not in argv:
+        return []
+    return list(itertools.takewhile(lambda word: not word.startswith("-"), argv[argv.index(name) + 1 :]))
+
+
+class _Words(Argument):
+    """Asks for words, as a positional argument without a value does, until it has all that there are."""
+
+    def __init__(self, plain: Argument, count: int) -> None:
+        super().__init__(names=plain.names, kind=list, help=plain.help, positional=True)
+        self._count = count
+        self._words: list[str] = []
+
+    @property
+    def value(self) -> list[str] | None:
+        return self._words if len(self._words) >= self._count else None
+
+    @value.setter
+    def value(self, word: str) -> None:
+        self._words.append(word)
 
 
 def report(error: GoldbakeError) -> None:

@@ -88,7 +88,7 @@ def ensure_plugin(
             folder = paths.toolchain / f"plugin-{plugin.name}-{pin.version}-{pin.sha256[:12]}"
             if not folder.is_dir():
                 _unpack(f"plugin {plugin.name} {pin.version}", pin.url, pin.sha256, folder, paths, progress, stop)
-            program.install_plugin(next(folder.glob("packer-plugin-*")), plugin.source)
+            program.install_plugin(sorted(folder.glob("packer-plugin-*"))[0], plugin.source)
         elif (paths.tools / plugin.name / "go.mod").is_file():
             folder = built(_plugin_module(plugin), plugin.version, lock, paths, progress, stop=stop)
             program.install_plugin(folder / f"packer-plugin-{plugin.name}", plugin.source)
@@ -136,7 +136,7 @@ def _unpack(name: str, url: str, sha256: str, folder: Path, paths: Paths, progre
 
 def _is_installed(plugin: Plugin, paths: Paths) -> bool:
     folder = paths.toolchain / "plugins" / "github.com" / "hashicorp" / plugin.name
-    return any(folder.glob(f"packer-plugin-{plugin.name}_v{plugin.version}_*_{host_platform()}_SHA256SUM"))
+    return bool(list(folder.glob(f"packer-plugin-{plugin.name}_v{plugin.version}_*_{host_platform()}_SHA256SUM")))
 
 
 def _plugin_module(plugin: Plugin) -> Module:

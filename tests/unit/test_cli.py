@@ -8,6 +8,7 @@ import os
 import signal
 
 import pytest
+from invoke import Collection, Context, Program, task
 from invoke.exceptions import Exit
 
 from goldbake import cli
@@ -140,3 +141,31 @@ def test_cloud_flag_names_clouds(text: str, clouds: tuple[Cloud, ...]) -> None:
 def test_cloud_flag_that_cannot_be_is_refused(text: str, named: str) -> None:
     with pytest.raises(UsageError, match=named):
         cli.clouds_from(text, most=1)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["pin"], []),
+        (["pin", "a", "b=1"], ["a", "b=1"]),
+        (["pin", "a", "--json"], ["a"]),
+        (["--echo", "pin", "a"], ["a"]),
+        (["images", "--json"], []),
+    ],
+)
+def test_words_after_a_task_are_its_names(argv: list[str], words: list[str]) -> None:
+    assert cli.words_after("pin", argv) == words
+
+
+@pytest.mark.parametrize("words", [[], ["a"], ["a", "b=1"]])
+def test_task_takes_as_many_names_as_there_are(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[tuple[list[str], bool]] = []
+
+    @task(klass=cli.WordsTask, positional=["names"], iterable=["names"])
+    def pin(c: Context, names: list[str], json: bool = False) -> None:
+        got.append((names, json))
+
+    argv = ["inv", "pin", *words, "--json"]
+    monkeypatch.setattr("sys.argv", argv)
+    Program(namespace=Collection(pin)).run(argv, exit=False)
+    assert got == [(words, True)]

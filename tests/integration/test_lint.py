@@ -1,0 +1,40 @@
+"""The linters are part of the tests, so that the gate needs one command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from goldbake.paths import PROJECT
+
+pytestmark = pytest.mark.slow
+
+BIN = Path(sys.executable).parent
+SCRIPTS = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "image-scripts").glob("*.sh"))
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy",),
+        ("lint-imports",),
+        ("shellcheck", "-x", "-P", "image-scripts", *SCRIPTS),
+        ("shellcheck", "inv", ".ci/run", "goldbake/bench_bare.sh"),
+        (
+            "shellcheck",
+            "-s",
+            "sh",
+            "image-scripts/rootfs/usr/lib/goldbake/has-nvidia-device",
+            "image-scripts/rootfs/usr/lib/goldbake/firstboot",
+        ),
+    ],
+    ids=lambda argv: " ".join(argv[:2]),
+)
+def test_linter_has_nothing_to_say(argv: tuple[str, ...]) -> None:
+    done = subprocess.run([str(BIN / argv[0]), *argv[1:]], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

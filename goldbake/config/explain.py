@@ -1,0 +1,147 @@
+"""The validator's findings → our words: what is wrong with the value, and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing
+from enum import Enum
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from goldbake.config.yaml_tree import Keys, Kind, Mistake, Node, quoted, shortened
+
+_FORMS = {
+    "version": ("no exact version", "write numbers with dots, as 580.159.04"),
+    "region": ("no AWS region", "as us-east-1"),
+    "instance_type": ("no EC2 instance type", "as c7i.xlarge"),
+    "zone": ("no Google Cloud zone", "as us-central1-a"),
+    "machine_type": ("no Google Cloud machine type", "as n2-standard-4"),
+    "location": ("no Azure region", "as eastus"),
+    "vm_size": ("no Azure VM size", "as Standard_D4s_v5"),
+    "resource_group": ("no resource group's name", "letters, digits and _ . ( ) -, at most 90, no dot at the end"),
+    "gallery": ("no gallery's name", "letters, digits, _ and dots, 2 to 80, a letter or digit at both ends"),
+    "name": ("no layer's name", "lower-case letters, digits and hyphens, a letter first, at most 31"),
+    "sha256": ("no SHA-256", "64 digits 0-9 a-f"),
+    "fingerprint": ("no key fingerprint", "40 digits 0-9 A-F"),
+}
+"""By key: what a text is not whose pattern does not match, and what it should be."""
+_IMAGE_NAME = ("no image's name", "lower-case letters, digits and hyphens, 3 to 40 characters, a letter first, no hyphen last")
+
+_WANTED = {
+    "string_type": Kind.TEXT,
+    "int_type": Kind.WHOLE,
+    "int_from_float": Kind.WHOLE,
+    "int_parsing": Kind.WHOLE,
+    "bool_type": Kind.TRUTH,
+    "bool_parsing": Kind.TRUTH,
+    "tuple_type": Kind.LIST,
+    "dict_type": Kind.MAPPING,
+    "model_type": Kind.MAPPING,
+    "model_attributes_type": Kind.MAPPING,
+}
+_EXPECTED = re.compile(r"'([^']*)'")
+
+
+def explanation(detail: ErrorDetails, model: type[BaseModel], root: Node) -> list[Mistake]:
+    """One finding in our words; none when its place was refused already."""
+    keys: Keys = detail["loc"]
+    if keys and keys[-1] == "[key]":
+        return [_key(detail, keys[:-1], root)]
+    node, used = root.find(keys)
+    if node.kind is Kind.REFUSED:
+        return []
+    if used < len(keys):  # the place is not there
+        return [] if node.partial else [Mistake(node.line, keys[:-1], _missing(model, keys))]
+    if detail["type"] == "extra_forbidden":
+        parent, _ = root.find(keys[:-1])
+        line = parent.key_lines.get(str(keys[-1]), node.line)
+        return [Mistake(line, keys[:-1], _unknown(model, keys))]
+    return [Mistake(node.line, keys, _wrong(detail, keys, node))]
+
+
+def _key(detail: ErrorDetails, keys: Keys, root: Node) -> Mistake:
+    """A key of a mapping that is no name, or none of the possible ones."""
+    parent, _ = root.find(keys[:-1])
+    key = str(keys[-1])
+    line = parent.key_lines.get(key, parent.line)
+    if detail["type"] in ("enum", "literal_error"):
+        return Mistake(line, keys[:-1], choice(key, _EXPECTED.findall(str(detail["ctx"]["expected"]))))
+    what, fix = _IMAGE_NAME
+    return Mistake(line, keys[:-1], f"{quoted(key)} is {what}; {fix}")
+
+
+def choice(wrong: str, valid: list[str]) -> str:
+    """What is wrong, what could have been meant, and what can be."""
+    close = difflib.get_close_matches(wrong[:100], valid, n=1)
+    meant = f"did you mean {quoted(close[0])}? " if close else ""
+    return f"{quoted(wrong)} is unknown; {meant}valid: {', '.join(valid)}"
+
+
+def _wrong(detail: ErrorDetails, keys: Keys, node: Node) -> str:
+    kind, limits = detail["type"], detail.get("ctx", {})
+    what, fix = _FORMS.get(str(keys[-1]), ("not valid", "see its description"))
+    if kind in ("enum", "literal_error"):
+        valid = _EXPECTED.findall(str(limits["expected"]))
+        return choice(node.text, valid) if node.kind is Kind.TEXT else f"{node.shown} is not valid; valid: {', '.join(valid)}"
+    if kind == "string_pattern_mismatch":
+        return f"{node.shown} is {what}; {fix}"
+    if kind in ("string_too_short", "string_too_long"):
+        least, most = limits.get("min_length"), limits.get("max_length")
+        return "it is empty; write something" if least else f"{len(node.text)} characters are too many; at most {most}"
+    if kind == "too_short":
+        return "it is empty; name at least one"
+    if kind == "greater_than_equal":
+        return f"{node.shown} is too small; at least {limits['ge']}"
+    if kind == "less_than_equal":
+        return f"{node.shown} is too large; at most {limits['le']}"
+    return _other_kind(_WANTED.get(kind), node, fix if kind == "string_type" and str(keys[-1]) in _FORMS else "")
+
+
+def _other_kind(wanted: Kind | None, node: Node, form: str) -> str:
+    """A value of another kind than wanted; YAML's implicit types are the usual reason."""
+    if wanted is Kind.TEXT and node.kind in (Kind.WHOLE, Kind.NUMBER, Kind.TRUTH, Kind.DATE):
+        fix = f"{form}; " if form else ""
+        return f'{node.shown} is read as {node.kind}; {fix}quote it to have it as text: "{node.shown}"'
+    if wanted is Kind.TRUTH and node.kind in (Kind.TRUTH, Kind.TEXT):
+        return f"{node.shown} is not clear; write true or false"
+    if wanted is Kind.WHOLE:
+        return f"{node.shown} is no whole number; write it with digits only, as 32"
+    name = {Kind.TEXT: "text", Kind.LIST: "a list, as [a, b]", Kind.MAPPING: "a mapping, as {key: value}", None: "something else"}
+    return f"{node.shown} cannot stand here; write {name.get(wanted, str(wanted))}"
+
+
+def _missing(model: type[BaseModel], keys: Keys) -> str:
+    """What a missing key is for."""
+    holder = _holder(model, keys[:-1])
+    key = str(keys[-1])
+    meaning = ""
+    if holder is not None and key in holder.model_fields:
+        field = holder.model_fields[key]
+        inner = field.annotation
+        text = field.description or (inner.__doc__ if isinstance(inner, type) and issubclass(inner, BaseModel) else "") or ""
+        meaning = f" ({shortened(text.strip().splitlines()[0].rstrip('.')) if text else key})"
+    return f"the key {quoted(key)} is missing; add it{meaning}"
+
+
+def _unknown(model: type[BaseModel], keys: Keys) -> str:
+    holder = _holder(model, keys[:-1])
+    valid = list(holder.model_fields) if holder else []
+    if len(keys) == 3 and keys[0] == "images":
+        valid.append("extends")
+    close = difflib.get_close_matches(str(keys[-1])[:100], valid, n=1)
+    meant = f"did you mean {quoted(close[0])}? " if close else ""
+    return f"there is no key {quoted(str(keys[-1]))}; {meant}keys: {', '.join(valid)}"
+
+
+def _holder(model: type[BaseModel], keys: Keys) -> type[BaseModel] | None:
+    """The model that stands at `keys` of a `model`."""
+    annotation: object = model
+    for key in keys:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            annotation = annotation.model_fields[str(key)].annotation if str(key) in annotation.model_fields else None
+        else:  # dict[name, model] or tuple[model, ...]
+            inside = [part for part in typing.get_args(annotation) if isinstance(part, type) and not issubclass(part, (str, Enum))]
+            annotation = inside[0] if inside else None
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

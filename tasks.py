@@ -126,9 +126,10 @@ def doctor(c: Context, json: bool = False) -> None:
 
 @task(help={"fast": "only what needs no container, VM or Packer", "k": "pytest's -k expression"})
 def test(c: Context, fast: bool = False, k: str = "") -> None:
-    """Run the tests: unit and shell first, then those that bake, boot and break real images."""
+    """Run the tests: unit and shell first, then those that bake, boot and break real images; all of them also measure coverage."""
     options = ["-m", "not slow"] if fast else []
     options += ["-k", k] if k else []
+    options += [] if fast or k else ["--cov", "--cov-report=term"]
     c.run(shlex.join([sys.executable, "-m", "pytest", *options]), pty=sys.stdout.isatty())
 
 

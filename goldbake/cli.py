@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn, ParamSpec
 
-from invoke import Argument, Task
 from invoke.exceptions import Exit as InvokeExit
+from invoke.parser.argument import Argument
+from invoke.tasks import Task
 
 from goldbake.config.model import Cloud
 from goldbake.errors import Exit, GoldbakeError, UsageError
@@ -68,7 +69,7 @@ def command(body: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-class WordsTask(Task):
+class WordsTask(Task[Any]):
     """A task whose argument `names` takes all words that follow the task's name, none or many.
 
     Invoke's own positional arguments take exactly one word each, and a missing one is an error.

@@ -85,18 +85,15 @@ def _wrong(detail: ErrorDetails, keys: Keys, node: Node) -> str:
     if kind in ("enum", "literal_error"):
         valid = _EXPECTED.findall(str(limits["expected"]))
         return choice(node.text, valid) if node.kind is Kind.TEXT else f"{node.shown} is not valid; valid: {', '.join(valid)}"
-    if kind == "string_pattern_mismatch":
-        return f"{node.shown} is {what}; {fix}"
-    if kind in ("string_too_short", "string_too_long"):
-        least, most = limits.get("min_length"), limits.get("max_length")
-        return "it is empty; write something" if least else f"{len(node.text)} characters are too many; at most {most}"
-    if kind == "too_short":
-        return "it is empty; name at least one"
-    if kind == "greater_than_equal":
-        return f"{node.shown} is too small; at least {limits['ge']}"
-    if kind == "less_than_equal":
-        return f"{node.shown} is too large; at most {limits['le']}"
-    return _other_kind(_WANTED.get(kind), node, fix if kind == "string_type" and str(keys[-1]) in _FORMS else "")
+    messages = {
+        "string_pattern_mismatch": f"{node.shown} is {what}; {fix}",
+        "string_too_short": "it is empty; write something",
+        "string_too_long": f"{len(node.text)} characters are too many; at most {limits.get('max_length')}",
+        "too_short": "it is empty; name at least one",
+        "greater_than_equal": f"{node.shown} is too small; at least {limits.get('ge')}",
+        "less_than_equal": f"{node.shown} is too large; at most {limits.get('le')}",
+    }
+    return messages.get(kind) or _other_kind(_WANTED.get(kind), node, fix if str(keys[-1]) in _FORMS else "")
 
 
 def _other_kind(wanted: Kind | None, node: Node, form: str) -> str:

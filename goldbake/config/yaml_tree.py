@@ -116,27 +116,21 @@ def read(data: bytes) -> tuple[Node | None, list[Mistake]]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return None, [Mistake(line, (), f"byte 0x{data[error.start]:02x} is no UTF-8; save the file as UTF-8")]
-    builder: _Builder | None = None
+    if bad := yaml.reader.Reader.NON_PRINTABLE.search(text):
+        line = text.count("\n", 0, bad.start()) + 1
+        return None, [Mistake(line, (), f"the character U+{ord(bad.group()):04X} is not allowed in YAML; remove it")]
+    builder = _Builder(text)
     try:
-        builder = _Builder(text)
         return builder.document(), builder.mistakes
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        return None, [Mistake(line, (), f"the character U+{_code(error.character):04X} is not allowed in YAML; remove it")]
     except _TooDeep as error:
-        return None, [*(builder.mistakes if builder else []), Mistake(error.line, (), f"more than {MAX_DEPTH} levels of nesting")]
+        found = Mistake(error.line, (), f"more than {MAX_DEPTH} levels of nesting; no key stands that deep")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         found = Mistake(mark.line + 1 if mark else 0, (), f"this is no YAML: {_reason(error)}; correct the line")
-        return None, [*(builder.mistakes if builder else []), found]
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
         # PyYAML's scanner lets some of Python's own errors through, as chr()'s for "\UFFFFFFFF" or int()'s for "%YAML 1.(5000 digits)".
-        line = builder.line if builder else 0
-        return None, [Mistake(line, (), f"this is no YAML: {shortened(str(error))}; correct the line")]
-
-
-def _code(character: object) -> int:
-    return ord(character) if isinstance(character, str) and len(character) == 1 else character if isinstance(character, int) else 0
+        found = Mistake(builder.line, (), f"this is no YAML: {shortened(str(error))}; correct the line")
+    return None, [*builder.mistakes, found]
 
 
 def _reason(error: yaml.MarkedYAMLError) -> str:
@@ -152,6 +146,10 @@ class _TooDeep(Exception):
         self.line = line
 
 
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
+
+
 class _Builder:
     def __init__(self, text: str) -> None:
         self.loader = yaml.SafeLoader(text)
@@ -160,7 +158,7 @@ class _Builder:
     @property
     def line(self) -> int:
         """The line that the scanner has reached."""
-        return int(self.loader.get_mark().line) + 1
+        return int(self.loader.line) + 1
 
     def document(self) -> Node | None:
         events = self._events()
@@ -173,16 +171,17 @@ class _Builder:
         root = self._node(next(events), events, ())
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
-                self.mistakes.append(Mistake(event.start_mark.line + 1, (), "a second document begins here; remove the line `---`"))
+                self.mistakes.append(Mistake(_line(event), (), "a second document begins here; remove the line `---`"))
                 return None
         return root
 
     def _events(self) -> Iterator[yaml.Event]:
         while self.loader.check_event():
-            yield self.loader.get_event()
+            event: yaml.Event = self.loader.get_event()  # type: ignore[no-untyped-call]
+            yield event
 
     def _node(self, event: yaml.Event, events: Iterator[yaml.Event], keys: Keys) -> Node:
-        line = event.start_mark.line + 1
+        line = _line(event)
         if len(keys) > MAX_DEPTH:
             raise _TooDeep(line)
         if isinstance(event, yaml.AliasEvent):
@@ -202,7 +201,7 @@ class _Builder:
                 node.items.append(self._node(item, events, (*keys, len(node.items))))
         else:
             node = self._value(event, keys)
-        if event.tag not in (None, "!"):
+        if event.tag is not None and event.tag != "!":
             self._refuse(line, keys, f"the tag {quoted(_plain_tag(event.tag))} is not supported; remove it")
             return Node(line, Kind.REFUSED)
         return node
@@ -210,7 +209,7 @@ class _Builder:
     def _mapping(self, line: int, events: Iterator[yaml.Event], keys: Keys) -> Node:
         node = Node(line, Kind.MAPPING)
         while not isinstance(event := next(events), yaml.MappingEndEvent):
-            key_line = event.start_mark.line + 1
+            key_line = _line(event)
             key = self._key(event, events, keys)
             value = self._node(next(events), events, (*keys, key or "?"))
             if key is None:
@@ -225,7 +224,7 @@ class _Builder:
 
     def _key(self, event: yaml.Event, events: Iterator[yaml.Event], keys: Keys) -> str | None:
         """The text of a key; None when it is refused."""
-        line = event.start_mark.line + 1
+        line = _line(event)
         before = len(self.mistakes)
         merge = isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.style is None
         node = self._node(event, events, (*keys, "?"))
@@ -246,12 +245,12 @@ class _Builder:
         return None
 
     def _value(self, event: yaml.ScalarEvent, keys: Keys) -> Node:
-        line, text = event.start_mark.line + 1, event.value
+        line, text = _line(event), event.value
         if bad := next((char for char in text if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")), None):
             what = "a line break" if bad in "\n\u2028\u2029\x85" else f"the control character U+{ord(bad):04X}"
             self._refuse(line, keys, f"{quoted(text)} holds {what}; write it on one line")
             return Node(line, Kind.REFUSED, text)
-        tag = self.loader.resolve(yaml.ScalarNode, text, event.implicit) if event.tag is None else _TAG + "str"
+        tag: str = self.loader.resolve(yaml.ScalarNode, text, event.implicit) if event.tag is None else ""  # type: ignore[no-untyped-call]
         return Node(line, _KINDS.get(tag.removeprefix(_TAG), Kind.TEXT), text)
 
     def _refuse(self, line: int, keys: Keys, text: str) -> None:

@@ -10,6 +10,8 @@ need GOLDBAKE_OS "$os_form"
 need GOLDBAKE_AGENT_VERSION "$version_form"
 need GOLDBAKE_AGENT_SHA256 "$sha256_form"
 need GOLDBAKE_FILES '/.+'
+[[ -f $GOLDBAKE_FILES/agent.tar.gz ]] || need GOLDBAKE_AGENT_URL "$url_form"
+id agent >/dev/null 2>&1 || fail "there is no user agent" "create-users comes before install-agent in images.yaml"
 root=/opt/azure-pipelines-agent
 
 # The agent's own installdependencies.sh fails on Debian 12 (microsoft/azure-pipelines-agent#5161).
@@ -22,7 +24,6 @@ esac
 # iputils-ping: the agent's update script sleeps with ping. git: the first step of nearly every job.
 apt_install "${libraries[@]}" ca-certificates curl git iputils-ping libc-bin libkrb5-3 zlib1g
 
-id agent >/dev/null 2>&1 || fail "there is no user agent" "create-users comes before install-agent in images.yaml"
 work=$(mktemp -d)
 trap 'rm -rf "$work" "$root.new"' EXIT
 if [[ -f $GOLDBAKE_FILES/agent.tar.gz ]]; then
@@ -30,7 +31,6 @@ if [[ -f $GOLDBAKE_FILES/agent.tar.gz ]]; then
     got=$(sha256sum "$work/agent.tar.gz" | cut -d' ' -f1)
     [[ $got == "$GOLDBAKE_AGENT_SHA256" ]] || fail "agent.tar.gz has SHA-256 $got, wanted is $GOLDBAKE_AGENT_SHA256"
 else
-    need GOLDBAKE_AGENT_URL "$url_form"
     fetch "$GOLDBAKE_AGENT_URL" "$work/agent.tar.gz" "$GOLDBAKE_AGENT_SHA256"
 fi
 

@@ -1,10 +1,25 @@
-"""Which combinations of GPU, module, driver, system and cloud cannot work."""
+"""Which combinations of GPU, module, driver branch, operating system and cloud cannot work.
+
+Sources:
+- which module drives which architecture, and that both cannot be installed at once:
+  https://download.nvidia.com/XFree86/Linux-x86_64/560.35.03/README/kernel_open.html
+- open modules since 515, and needed from Grace Hopper on:
+  https://developer.nvidia.com/blog/nvidia-transitions-fully-towards-open-source-gpu-kernel-modules
+- the first branch of a GPU: release notes below https://docs.nvidia.com/datacenter/tesla/
+- RTX PRO 4500 from 595: doc/usage/g7-ami.md of awslabs/amazon-eks-ami
+- Azure's K80 and GRID: includes/virtual-machines-n-series-linux-support.md of MicrosoftDocs/azure-compute-docs
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from goldbake.config.model import Image
+from goldbake.config.model import Cloud, Gpu, Image, Module, Os
+
+_BOTH = frozenset(Module)
+_OPEN = frozenset({Module.OPEN})
+_PROPRIETARY = frozenset({Module.PROPRIETARY})
 
 
 class Problem(NamedTuple):
@@ -16,6 +31,131 @@ class Problem(NamedTuple):
     fix: str
 
 
+class Support(NamedTuple):
+    """What drives a GPU: the flavours of the kernel module and the driver branches from `first` to `last` (none: the newest)."""
+
+    architecture: str
+    modules: frozenset[Module]
+    first: int
+    last: int | None = None
+
+
+SUPPORT = {
+    Gpu.K80: Support("Kepler", _PROPRIETARY, 340, 470),
+    Gpu.P4: Support("Pascal", _PROPRIETARY, 375, 580),
+    Gpu.P100: Support("Pascal", _PROPRIETARY, 375, 580),
+    Gpu.V100: Support("Volta", _PROPRIETARY, 384, 580),
+    Gpu.T4: Support("Turing", _BOTH, 410),
+    Gpu.A10: Support("Ampere", _BOTH, 460),
+    Gpu.A10G: Support("Ampere", _BOTH, 470),
+    Gpu.A100: Support("Ampere", _BOTH, 450),
+    Gpu.L4: Support("Ada", _BOTH, 525),
+    Gpu.L40S: Support("Ada", _BOTH, 525),
+    Gpu.H100: Support("Hopper", _BOTH, 525),
+    Gpu.H200: Support("Hopper", _BOTH, 550),
+    Gpu.GH200: Support("Grace Hopper", _OPEN, 535),
+    Gpu.B200: Support("Blackwell", _OPEN, 570),
+    Gpu.B300: Support("Blackwell", _OPEN, 580),
+    Gpu.RTX_PRO_6000: Support("Blackwell", _OPEN, 570),
+    Gpu.RTX_PRO_4500: Support("Blackwell", _OPEN, 595),
+}
+
+FIRST_OPEN = 515
+"""The first branch with an open module."""
+
+FIRST_OPEN_ON_DEBIAN = 545
+"""NVIDIA's repository for Debian has open modules of later branches than 535 only."""
+
+DEBIAN_DRIVER = {Os.DEBIAN_12: (535, _PROPRIETARY), Os.DEBIAN_13: (550, _BOTH)}
+"""Branch of the driver in each Debian's non-free, and the modules that we build of it."""
+
+AZURE_GRID = {Gpu.A10: 0, Gpu.RTX_PRO_6000: 595}
+"""GPUs that Azure rents as vGPU only (NVadsA10_v5, NC_RTXPRO6000BSE_v6), and the first branch of the GRID driver for them."""
+
+AZURE_EITHER = frozenset({Gpu.T4})
+"""GPUs that work on Azure with both variants; all others need `compute` there."""
+
+
 def problems(name: str, image: Image) -> list[Problem]:
-    """Everything in `image` that cannot work together."""
-    return []
+    """Everything in the image `name` that cannot work together, in the order of the image's keys."""
+    return [*_modules(name, image), *_branches(image), *_driver_source(image), *_variants(image), *_others(image)]
+
+
+def _modules(name: str, image: Image) -> Iterator[Problem]:
+    """GPUs that the chosen kernel module does not drive."""
+    driver = image.driver
+    chosen = driver.module
+    other = Module.PROPRIETARY if chosen is Module.OPEN else Module.OPEN
+    for gpu in dict.fromkeys(image.gpus):
+        support = SUPPORT[gpu]
+        if chosen in support.modules:
+            continue
+        alone = all(other in SUPPORT[each].modules for each in image.gpus)
+        fix = f"write {other.value}" if alone else f"give {gpu} an image of its own that `extends: {name}` and has module {other.value}"
+        yield Problem(("driver", "module"), f"{chosen.value} cannot drive {gpu} ({support.architecture})", fix)
+    if chosen is Module.OPEN and driver.branch < FIRST_OPEN:
+        what = f"the open module does not exist in branch {driver.branch}"
+        yield Problem(("driver", "module"), what, f"write proprietary, or a version of branch {FIRST_OPEN} or newer")
+
+
+def _branches(image: Image) -> Iterator[Problem]:
+    """GPUs that the chosen driver branch knows no longer, or not yet."""
+    version, branch = image.driver.version, image.driver.branch
+    for gpu in dict.fromkeys(image.gpus):
+        support = SUPPORT[gpu]
+        if branch < support.first:
+            fix = f"write a version of branch {support.first} or newer, or take {gpu} out of gpus"
+            yield Problem(("driver", "version"), f"{version} is too old for {gpu} ({support.architecture})", fix)
+        if support.last is not None and branch > support.last:
+            fix = f"write a version of branch {support.last}, its last, or take {gpu} out of gpus"
+            yield Problem(("driver", "version"), f"{version} is too new for {gpu} ({support.architecture})", fix)
+
+
+def _driver_source(image: Image) -> Iterator[Problem]:
+    """Drivers that their source does not have for this operating system."""
+    driver, system = image.driver, image.os
+    if driver.source == "nvidia":
+        if system.distribution == "debian" and driver.module is Module.OPEN and FIRST_OPEN <= driver.branch < FIRST_OPEN_ON_DEBIAN:
+            what = f"NVIDIA's repository for {system} has no open module of branch {driver.branch}"
+            yield Problem(("driver", "module"), what, f"write proprietary, or a version of branch {FIRST_OPEN_ON_DEBIAN} or newer")
+    elif system not in DEBIAN_DRIVER:
+        yield Problem(("driver", "source"), f"debian is no source for {system}", "write nvidia, or an os of Debian")
+    else:
+        branch, modules = DEBIAN_DRIVER[system]
+        if driver.branch != branch:
+            fix = f"write a version of branch {branch}, or source nvidia"
+            yield Problem(("driver", "version"), f"{driver.version} is not in {system}, which has branch {branch}", fix)
+        if driver.module not in modules:
+            what = f"{system}'s own driver is not built as {driver.module.value} module"
+            yield Problem(("driver", "module"), what, "write proprietary, or source nvidia")
+
+
+def _variants(image: Image) -> Iterator[Problem]:
+    """The vGPU driver where there is no vGPU, and the other way round."""
+    driver, keys = image.driver, ("driver", "variant")
+    if driver.variant == "grid":
+        if driver.source == "debian":
+            yield Problem(keys, "grid is not in Debian's packages", "write compute, or source nvidia")
+        if others := [cloud.value for cloud in dict.fromkeys(image.clouds) if cloud is not Cloud.AZURE]:
+            yield Problem(keys, f"grid works on Azure only, not on {', '.join(others)}", "write compute, or clouds: [azure]")
+    if Cloud.AZURE not in image.clouds:
+        return
+    for gpu in dict.fromkeys(image.gpus):
+        if gpu in AZURE_GRID:
+            if driver.variant != "grid":
+                fix = f"write grid, or give {gpu} on Azure an image of its own"
+                yield Problem(keys, f"{driver.variant} cannot drive {gpu} on Azure, which rents it as vGPU", fix)
+            elif driver.branch < AZURE_GRID[gpu]:
+                fix = f"write a version of branch {AZURE_GRID[gpu]} or newer"
+                yield Problem(("driver", "version"), f"{driver.version} is too old for {gpu} on Azure", fix)
+        elif driver.variant == "grid" and gpu not in AZURE_EITHER:
+            yield Problem(keys, f"grid cannot drive {gpu} on Azure", f"write compute, or take {gpu} out of gpus")
+
+
+def _others(image: Image) -> Iterator[Problem]:
+    """Docker's source, and Secure Boot."""
+    if image.docker.source == "debian" and image.os.distribution != "debian":
+        yield Problem(("docker", "source"), f"debian is no source for {image.os}", "write docker, or an os of Debian")
+    if image.secure_boot:  # both sources of the driver build by DKMS, and goldbake enrols no key
+        what = "true cannot work: the driver's modules are built by DKMS, and no firmware trusts the key that signs them"
+        yield Problem(("secure_boot",), what, "write false and start instances without Secure Boot")

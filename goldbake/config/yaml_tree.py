@@ -185,14 +185,13 @@ class _Builder:
         if len(keys) > MAX_DEPTH:
             raise _TooDeep(line)
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(
-                line, keys, f"the alias {quoted('*' + event.anchor)} is not supported; repeat the value, or use `extends` to share keys"
-            )
+            alias = quoted(f"*{event.anchor}")
+            self._refuse(line, keys, f"the alias {alias} is not supported; repeat the value, or use `extends` to share keys")
             return Node(line, Kind.REFUSED)
+        assert isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent, yaml.ScalarEvent))  # all that YAML's grammar leaves
         if event.anchor:
-            self._refuse(
-                line, keys, f"the anchor {quoted('&' + event.anchor)} is not supported; remove it, and use `extends` to share keys"
-            )
+            anchor = quoted(f"&{event.anchor}")
+            self._refuse(line, keys, f"the anchor {anchor} is not supported; remove it, and use `extends` to share keys")
         if isinstance(event, yaml.MappingStartEvent):
             node = self._mapping(line, events, keys)
         elif isinstance(event, yaml.SequenceStartEvent):

@@ -19,6 +19,8 @@ MAX_BYTES = 1_000_000
 """A configuration larger than this is not one; reading it would only cost time."""
 MAX_DEPTH = 16
 """Levels of nesting that are read; the deepest key of the model is at level 7."""
+MAX_TEXT = 1000
+"""Characters of one value: nothing here is longer, and Python refuses to read numbers of more than 4300 digits."""
 _SHOWN = 60
 """Characters of a wrong value that a message repeats."""
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -245,6 +247,9 @@ class _Builder:
 
     def _value(self, event: yaml.ScalarEvent, keys: Keys) -> Node:
         line, text = _line(event), event.value
+        if len(text) > MAX_TEXT:
+            self._refuse(line, keys, f"{quoted(text)} is too long: {len(text)} characters; at most {MAX_TEXT}")
+            return Node(line, Kind.REFUSED, text[:MAX_TEXT])
         if bad := next((char for char in text if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")), None):
             what = "a line break" if bad in "\n\u2028\u2029\x85" else f"the control character U+{ord(bad):04X}"
             self._refuse(line, keys, f"{quoted(text)} holds {what}; write it on one line")

@@ -22,11 +22,16 @@ systemctl stop apt-daily.timer apt-daily-upgrade.timer 2>/dev/null || true # not
 
 put etc/apt/apt.conf.d/80goldbake
 if [[ $GOLDBAKE_DRIVER_SOURCE == debian ]]; then
+    # Only in the distribution's own suites: a cloud's image brings sources of others, and apt fails where a component does not exist.
+    components='main contrib non-free non-free-firmware'
+    suite="$GOLDBAKE_CODENAME(-updates|-security|-backports)?"
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
-        [[ ! -f $file ]] || sed -i -E '/^deb .*\bmain\b/{/\bnon-free\b/!s/\bmain\b.*/main contrib non-free non-free-firmware/}' "$file"
+        [[ ! -f $file ]] || sed -i -E "s/^(deb[[:space:]]+(\[[^]]*\][[:space:]]+)?[^[:space:]]+[[:space:]]+$suite)[[:space:]]+main\b.*/\1 $components/" "$file"
     done
     for file in /etc/apt/sources.list.d/*.sources; do
-        [[ ! -f $file ]] || sed -i -E '/^Components:/{/\bnon-free\b/!s/.*/Components: main contrib non-free non-free-firmware/}' "$file"
+        [[ -f $file ]] || continue
+        others=$(sed -n 's/^Suites://p' "$file" | grep -vE "^([[:space:]]+$suite)+[[:space:]]*$") || true # none is what we look for
+        [[ -n $others ]] || sed -i -E "s/^Components:.*\bmain\b.*/Components: $components/" "$file"
     done
 fi
 apt_update

@@ -25,8 +25,11 @@ if [[ $GOLDBAKE_TOOLKIT_SOURCE == nvidia ]]; then
     apt_install "${wanted[@]}"
 else
     need GOLDBAKE_FILES '/.+'
-    for program in nvidia-ctk nvidia-container-runtime nvidia-container-runtime-hook nvidia-cdi-hook; do
+    programs=(nvidia-ctk nvidia-container-runtime nvidia-container-runtime-hook nvidia-cdi-hook)
+    for program in "${programs[@]}"; do
         [[ -f $GOLDBAKE_FILES/toolkit/$program ]] || fail "$GOLDBAKE_FILES/toolkit has no $program" "it is built on the bake host from packer/tools/toolkit"
+    done
+    for program in "${programs[@]}"; do
         install -o root -g root -m 755 "$GOLDBAKE_FILES/toolkit/$program" "/usr/bin/$program"
     done
     # Without libnvidia-container only CDI gives a container its GPU.

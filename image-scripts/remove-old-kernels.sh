@@ -19,7 +19,7 @@ mapfile -t old < <(
         awk '$1 == "installed" && $2 ~ /^linux-(image|headers|modules)(-unsigned|-extra)?-[0-9]/ { print $2 }' | while read -r package; do
         release=$(sed -E 's/^linux-(image|headers|modules)(-unsigned|-extra)?-//' <<<"$package")
         # Headers come in two packages: 6.1.0-56-cloud-amd64 and 6.1.0-56-common, 6.8.0-52-generic and 6.8.0-52.
-        [[ $newest == "$release"* || $newest == "${release%-common}"* ]] || printf '%s\n' "$package"
+        [[ $newest == "$release" || $newest == "${release%-common}"-* ]] || printf '%s\n' "$package"
     done
 )
 if ((${#old[@]})); then

@@ -27,7 +27,8 @@ from tests.shell.repository import Pool, Publisher, binary
 INCLUDED = ("ca-certificates", "curl", "gnupg", "python3", "systemd")
 """What the scripts use of a base image, beyond what every Debian has."""
 
-Preparation = Callable[[Machine], None]
+Preparation = Callable[[Machine, "Mirror"], None]
+Started = Callable[[Preparation], Machine]
 
 AGENT = agent.pack("4.275.0")
 
@@ -86,9 +87,11 @@ def root(tmp_path_factory: pytest.TempPathFactory, mirror: Mirror) -> Iterator[P
     folder = tmp_path_factory.mktemp("root")
     made = folder / "debian"
     (folder / "sources.list").write_text(sources.text(Os.DEBIAN_12, sources.of_host(Os.DEBIAN_12)))
-    command = "unshare --mount --propagation=private mmdebstrap --quiet --mode=root --variant=minbase --dpkgopt=force-unsafe-io".split()
+    command = ["unshare", "--mount", "--propagation=private", "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase"]
     languages = '--aptopt=Acquire::Languages "none"'
-    proc.run([*command, languages, f"--include={','.join(INCLUDED)}", "bookworm", made, folder / "sources.list"])
+    proc.run(
+        [*command, "--dpkgopt=force-unsafe-io", languages, f"--include={','.join(INCLUDED)}", "bookworm", made, folder / "sources.list"]
+    )
     (made / "etc/dpkg/dpkg.cfg.d/unsafe").write_text("force-unsafe-io\n")
     (made / "etc/apt/sources.list.d/0000sources.list").unlink()
     (made / "usr/share/keyrings/stand-in.gpg").write_bytes(binary(mirror.publisher.key))
@@ -117,20 +120,21 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dic
 
 
 @pytest.fixture
-def after(root: Path, states: tuple[Path, dict[str, Machine]], tmp_path: Path) -> Iterator[Callable[[Preparation], Machine]]:
+def after(root: Path, mirror: Mirror, states: tuple[Path, dict[str, Machine]], tmp_path: Path) -> Iterator[Started]:
     """Hands out a machine on which a preparation was done; each is done once per session, and the machines know nothing of each other."""
-    folder, known = states
+    kept, known = states
 
     def continued(prepare: Preparation) -> Machine:
         name = prepare.__name__
         if name not in known:
-            fresh = Machine(folder / name, [root])
-            prepare(fresh)
+            fresh = Machine(kept / name, [root])
+            prepare(fresh, mirror)
             known[name] = fresh
         return Machine(tmp_path / name, known[name].layers)
 
     yield continued
-    shutil.rmtree(tmp_path)
+    for folder in tmp_path.iterdir():
+        shutil.rmtree(folder)
 
 
 @pytest.fixture

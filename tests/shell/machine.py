@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goldbake import proc
+from tests.shell.repository import Package, Pool
 
 UPLOADED = "/var/tmp/goldbake"
 """Where a bake has its scripts and files, as in goldbake/render.py."""
@@ -86,6 +87,38 @@ class Machine:
         """Run an image-script as Packer does."""
         given = {**variables, "GOLDBAKE_SCRIPTS": f"{UPLOADED}/scripts", "GOLDBAKE_FILES": f"{UPLOADED}/files"}
         return self.run("bash", f"{UPLOADED}/scripts/{name}.sh", env=given)
+
+    def does(self, name: str, variables: Mapping[str, str]) -> str:
+        """Run an image-script that must succeed; what it printed."""
+        ended = self.script(name, variables)
+        assert ended.code == 0, ended.output
+        return ended.output
+
+    def does_twice(self, name: str, variables: Mapping[str, str]) -> str:
+        """Run an image-script that must succeed, and once more, which must change nothing; what it printed first."""
+        output = self.does(name, variables)
+        before = self.snapshot()
+        self.does(name, variables)
+        assert self.snapshot() == before
+        return output
+
+    def fails(self, name: str, variables: Mapping[str, str]) -> str:
+        """Run an image-script that must end with an error of its own; what it printed."""
+        ended = self.script(name, variables)
+        assert ended.code == 1, ended.output
+        assert "error: " in ended.output
+        return ended.output
+
+    def installed(self) -> dict[str, str]:
+        """The installed packages with their versions."""
+        listed = self.ok("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n").splitlines()
+        return {name: version for status, name, version in map(str.split, listed) if status == "installed"}
+
+    def install(self, pool: Pool, *packages: Package) -> None:
+        """Install packages without a repository, whatever they depend on."""
+        for package in packages:
+            self.write(f"/var/cache/packages/{package.name}.deb", pool.deb(package))
+        self.ok("sh", "-c", "dpkg --install --force-depends /var/cache/packages/*.deb && rm -r /var/cache/packages")
 
     def write(self, path: str, content: str | bytes, mode: int = 0o644) -> None:
         """Write a file in the machine, its folder included."""

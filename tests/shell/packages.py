@@ -142,8 +142,8 @@ def distribution() -> Iterator[Package]:
         "/etc/initramfs-tools/update-initramfs.conf": "update_initramfs=yes\nbackup_initramfs=no\n",
     }, conffiles=("/etc/initramfs-tools/update-initramfs.conf",))  # fmt: skip
     yield Package("dkms", "3.0.10-8", files={"/usr/sbin/dkms": DKMS})
-    for name in ("apparmor", "git", "iputils-ping", "libkrb5-3"):
-        yield Package(name, "99" if name == "libkrb5-3" else "1:1", files={f"/usr/share/doc/{name}/copyright": "none"})
+    for name in ("apparmor", "git", "iputils-ping"):
+        yield Package(name, "1:1")
 
 
 def ubuntu() -> Iterator[Package]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.keys import Key
-from tests.servers import Server
+from tests.servers import Asked, Server
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,8 @@ class Publisher:
         entries: list[str] = []
         for package in packages:
             deb = self.pool.deb(package)
-            name = f"{folder}{package.name}_{package.version.replace(':', '%3a')}_amd64.deb"
-            asked = name.replace("%", "%25")
-            self.server.serve(f"{path}/{asked}", deb)
+            # Plain letters only: apt writes + and : in addresses in its own way.
+            name = folder + re.sub(r"[^A-Za-z0-9._-]", "_", f"{package.name}_{package.version}_amd64.deb")
             self.server.serve(f"{path}/{name}", deb)
             entries.append(f"{package.control}Filename: {name}\nSize: {len(deb)}\nSHA256: {hashlib.sha256(deb).hexdigest()}\n")
         return "\n".join(entries).encode()
@@ -116,8 +117,14 @@ class Publisher:
             for served, content in ((name, index), (f"{name}.gz", packed)):
                 self.server.serve(f"{path}/{served}", content)
                 lines.append(f" {hashlib.sha256(content).hexdigest()} {len(content)} {served}\n")
-        release = f"Origin: stand-in\n{head}Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n{''.join(lines)}"
+        release = f"Origin: stand-in\n{head}Date: Wed, 01 Jan 2020 00:00:00 UTC\nSHA256:\n{''.join(lines)}"
         self.server.serve(f"{path}/InRelease", clearsigned(key or self.key, release.encode()))
+
+
+def tampered(server: Server, path: str) -> None:
+    """Change what is signed in the flat repository at `path`, and leave its signature as it is."""
+    release = server.answer(Asked("GET", f"{path}/InRelease", Message())).body
+    server.serve(f"{path}/InRelease", release.replace(b"Origin: stand-in", b"Origin: somebody"))
 
 
 def clearsigned(key: Key, data: bytes) -> bytes:

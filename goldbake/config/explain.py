@@ -54,6 +54,8 @@ def explanation(detail: ErrorDetails, model: type[BaseModel], root: Node) -> lis
         return []
     if used < len(keys):  # the place is not there
         return [] if node.partial else [Mistake(node.line, keys[:-1], _missing(model, keys))]
+    if detail["type"] == "too_short" and (node.partial or node.items or node.entries):  # wrong items are not counted; they are told
+        return []
     if detail["type"] == "extra_forbidden":
         parent, _ = root.find(keys[:-1])
         line = parent.key_lines.get(str(keys[-1]), node.line)

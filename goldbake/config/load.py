@@ -124,7 +124,7 @@ def _extend(root: Node) -> list[Mistake]:
         if node is None:
             continue
         keys: Keys = ("images", name, "extends")
-        image.partial = True
+        image.partial = True  # what is missing here is missing in the other one, and told there
         if node.kind is Kind.REFUSED:
             continue
         if node.kind is not Kind.TEXT:
@@ -153,7 +153,6 @@ def _extend(root: Node) -> list[Mistake]:
         for name in reversed(chain):
             image, parent = images[name], images[parents[name]]
             image.entries = {**parent.entries, **image.entries}
-            image.partial = parent.partial
             done.add(name)
     return mistakes
 
@@ -210,7 +209,7 @@ def _defaults(root: Node) -> Iterator[Mistake]:
         elif node.text not in usable:
             names = ", ".join(map(shortened, usable)) or "none"
             yield Mistake(
-                node.line, keys, f"{quoted(node.text)} is not for {cloud}; add {cloud} to its clouds; images for {cloud}: {names}"
+                node.line, keys, f"{quoted(node.text)} is not for {cloud}; add it to the image's clouds; images for {cloud}: {names}"
             )
 
 

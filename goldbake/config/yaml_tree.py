@@ -99,10 +99,10 @@ class Node:
         return node, len(keys)
 
 
-def shortened(text: str) -> str:
-    """`text` on one line, cut after 60 characters."""
-    visible = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[: _SHOWN + 1])
-    return visible if len(visible) <= _SHOWN else f"{visible[:_SHOWN]}…"
+def shortened(text: str, length: int = _SHOWN) -> str:
+    """`text` on one line, cut after `length` characters."""
+    visible = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[: length + 1])
+    return visible if len(visible) <= length else f"{visible[:length]}…"
 
 
 def quoted(text: str) -> str:
@@ -137,7 +137,7 @@ def read(data: bytes) -> tuple[Node | None, list[Mistake]]:
 
 def _reason(error: yaml.MarkedYAMLError) -> str:
     parts = [part for part in (error.context, error.problem) if part]
-    return shortened(", ".join(parts).replace("<", "'").replace(">", "'"))
+    return shortened(", ".join(parts).replace("<", "'").replace(">", "'"), 200)
 
 
 class _TooDeep(Exception):

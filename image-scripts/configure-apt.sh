@@ -22,7 +22,7 @@ systemctl stop apt-daily.timer apt-daily-upgrade.timer 2>/dev/null || true # not
 
 put etc/apt/apt.conf.d/80goldbake
 if [[ $GOLDBAKE_DRIVER_SOURCE == debian ]]; then
-    # Only in the distribution's own suites: a cloud's image brings sources of others, and apt fails where a component does not exist.
+    # Only in the distribution's own suites: a cloud's image brings sources of others, and apt warns for ever of components that they lack.
     components='main contrib non-free non-free-firmware'
     suite="$GOLDBAKE_CODENAME(-updates|-security|-backports)?"
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do

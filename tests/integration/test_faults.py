@@ -12,7 +12,6 @@ import pytest
 
 from goldbake.config.load import load_config, load_lock
 from goldbake.config.model import Cloud
-from goldbake.log import Progress
 from goldbake.paths import PROJECT, Paths
 from goldbake.plan import AgentSource, plan
 from tests.integration import workshop

@@ -56,5 +56,5 @@ def test_local_tarball_is_found_by_its_url(tmp_path: Path) -> None:
 
 
 def test_missing_local_tarball_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingError, match="gone.tar.gz"):
+    with pytest.raises(MissingError, match=r"gone\.tar\.gz"):
         agent.local_tarball((tmp_path / "gone.tar.gz").as_uri())

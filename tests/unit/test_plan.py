@@ -111,7 +111,7 @@ def test_a_larger_disk_is_another_image_from_the_same_layers(scripts: Path) -> N
 
 def test_an_unresolved_agent_stops_the_bake_with_the_pin_command(scripts: Path) -> None:
     todo = planned(scripts, source=AgentSource.MICROSOFT)
-    with pytest.raises(MissingError, match="agent-4.275.0") as caught:
+    with pytest.raises(MissingError, match=r"agent-4\.275\.0") as caught:
         todo.require_resolved()
     assert "./inv pin agent-4.275.0" in caught.value.hint
 

@@ -51,7 +51,7 @@ def test_a_program_that_outlives_its_time_is_ended() -> None:
 def test_a_child_dies_with_its_block(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     script = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    with pytest.raises(RuntimeError), proc.started([sys.executable, "-c", script]):
+    with pytest.raises(RuntimeError), proc.started([sys.executable, "-c", script]):  # noqa: PT012
         _wait_for(mark)
         raise RuntimeError
     assert not _runs(int(mark.read_text()))

@@ -41,7 +41,7 @@ def paths(tmp_path: Path) -> Paths:
     (project / "image-scripts").mkdir(parents=True)
     (project / "image-scripts" / "install-agent.sh").touch()
     shutil.copytree(PROJECT / "packer" / "templates", project / "packer" / "templates")
-    (project / "images.yaml").write_text(yaml.safe_dump({"images": {"full": IMAGE, "small": {**IMAGE, "clouds": ["local"]}}}))
+    (project / "images.yaml").write_text(json.dumps({"images": {"full": IMAGE, "small": {**IMAGE, "clouds": ["local"]}}}))
     known = {"cuda-keyring-ubuntu2404": Pin(version="1.1-1", url="https://x/k.deb", sha256="1" * 64)}
     known |= {name: Pin(version="stable", url="https://x", fingerprint="A" * 40) for name in ("docker-repository", "toolkit-repository")}
     known |= {f"packer-{host_platform()}": Pin(version="1.16.0", url="https://x/packer.zip", sha256="2" * 64)}

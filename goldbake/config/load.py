@@ -129,6 +129,8 @@ def _extend(root: Node) -> list[Mistake]:
             continue
         if node.kind is not Kind.TEXT:
             mistakes.append(Mistake(node.line, keys, f"{node.shown} is no image's name; write the name of the image to extend"))
+        elif node.text in root.entries["images"].entries and node.text not in images:
+            continue  # what stands there is no mapping, and told there
         elif node.text not in images:
             others = [other for other in images if other != name]
             mistakes.append(Mistake(node.line, keys, f"there is no image {quoted(node.text)}; {_choice(node.text, others, 'images')}"))

@@ -378,6 +378,11 @@ def test_a_circle_is_told_once_and_what_runs_into_it_is_not(tmp_path: Path) -> N
     ]
 
 
+def test_an_image_that_extends_a_broken_one_is_no_second_mistake(tmp_path: Path) -> None:
+    lines = refused(tmp_path, GOOD + "  broken: 5\n  other: {extends: broken}\n")
+    assert lines == ["images.yaml:18: images.broken: 5 cannot stand here; write a mapping, as {key: value}"]
+
+
 def test_a_long_chain_of_images_is_read(tmp_path: Path) -> None:
     chain = "".join(f"  image-{n}: {{extends: image-{n - 1}}}\n" for n in range(1, 301))
     images = loaded(tmp_path, GOOD.replace("  base:", "  image-0:") + chain).images

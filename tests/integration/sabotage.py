@@ -163,7 +163,7 @@ END
 
 BOOTED: Mapping[str, Sabotage] = {
     "docker.docker_reports_the_nvidia_runtime": Sabotage(
-        "sed -i.kept 's/\"nvidia\"/\"other\"/' /etc/docker/daemon.json && systemctl restart docker",
+        'sed -i.kept \'s/"nvidia"/"other"/\' /etc/docker/daemon.json && systemctl restart docker',
         undo="mv /etc/docker/daemon.json.kept /etc/docker/daemon.json && systemctl restart docker",
     ),
     "docker.docker_runs_a_container": Sabotage("mount --bind /usr/bin/false /usr/sbin/runc", undo="umount /usr/sbin/runc"),
@@ -174,7 +174,9 @@ BOOTED: Mapping[str, Sabotage] = {
         """,
         undo='umount "$(module nvidia)" && rm /var/cache/other.ko',
     ),
-    "kernel.newest_kernel_is_the_running_one": Sabotage("touch /boot/vmlinuz-99.1.0-cloud-amd64", undo="rm /boot/vmlinuz-99.1.0-cloud-amd64"),
+    "kernel.newest_kernel_is_the_running_one": Sabotage(
+        "touch /boot/vmlinuz-99.1.0-cloud-amd64", undo="rm /boot/vmlinuz-99.1.0-cloud-amd64"
+    ),
     "services.system_is_running": Sabotage(
         "! systemd-run --quiet --wait --unit=sabotage /usr/bin/false", undo="systemctl reset-failed sabotage"
     ),

@@ -1,12 +1,12 @@
 """Many templates at once: which are meant, what is said of each, and what stops all; a shell script stands in for Packer."""
 
 import io
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 from goldbake import toolchain
 from goldbake.config.load import dump_lock

@@ -8,7 +8,7 @@ source "${GOLDBAKE_SCRIPTS:?}/lib/common.sh"
 
 mapfile -t packages < <(
     dpkg-query -W -f '${db:Status-Status} ${Package}\n' | awk '$1 == "installed" { print $2 }' |
-        grep -E '^linux-(image|headers|modules|signatures)|(^|-)(lib)?nvidia(-|$)|^libnv|^libcuda|^cuda-(drivers|keyring)|^libxnvctrl|^(docker-ce|docker-ce-cli|docker\.io|docker-cli|containerd|containerd\.io|runc)$'
+        grep -E '^linux-(image|headers|modules|signatures|aws|azure|gcp|generic|virtual)(-|$)|(^|-)(lib)?nvidia(-|$)|^libnv(cuvid|optix)|^libcuda|^cuda-(drivers|keyring)|^libxnvctrl|^(docker-ce|docker-ce-cli|docker\.io|docker-cli|containerd|containerd\.io|runc)$'
 )
 ((${#packages[@]})) || fail "there is nothing to hold" "kernel, driver and Docker come in earlier scripts of images.yaml"
 apt-mark hold "${packages[@]}" >/dev/null

@@ -16,6 +16,7 @@ from goldbake.bake import bake
 from goldbake.check import Target
 from goldbake.config.model import Cloud
 from goldbake.local import disk, vm
+from goldbake.local.container import Login
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.provenance import IN_IMAGE
@@ -43,7 +44,7 @@ class BootedImage:
     """The finished image in a VM, with a throw-away disk."""
 
     target: Target
-    login: vm.Login
+    login: Login
 
     def run(self, script: str) -> proc.Result:
         """Run bash text as root in the VM; what it exits with is in the result."""

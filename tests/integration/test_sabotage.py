@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from goldbake.check import SUITE, CheckReport, run_checks
-from goldbake.check import Target as CheckTarget
+from goldbake.check import SUITE, CheckReport, Target, run_checks
 from tests.integration.conftest import BakedImage, BootedImage
 from tests.integration.sabotage import BOOTED, FILES, Sabotage, sabotaged, script_of
 
@@ -58,7 +57,7 @@ def wanted_red(name: str, sabotage: Sabotage) -> list[str]:
 @pytest.mark.slow
 def test_untouched_image_is_green(baked_image: BakedImage, tmp_path: Path) -> None:
     with sabotaged(baked_image.root, Sabotage("true"), tmp_path) as copy:
-        report = run_checks(CheckTarget.folder(copy), baked_image.manifest, markers=("image", "pristine"))
+        report = run_checks(Target.folder(copy), baked_image.manifest, markers=("image", "pristine"))
     assert red(report) == {}
     assert sorted(report.passed) == sorted(FILES)
 
@@ -69,7 +68,7 @@ def test_sabotaged_files_make_exactly_this_check_red(name: str, baked_image: Bak
     sabotage = FILES[name]
     with sabotaged(baked_image.root, sabotage, tmp_path) as copy:
         asked = baked_image.manifest if sabotage.asked else {}
-        report = run_checks(CheckTarget.folder(copy), asked, markers=("image", "pristine"))
+        report = run_checks(Target.folder(copy), asked, markers=("image", "pristine"))
     assert sorted(red(report)) == wanted_red(name, sabotage), red(report)
 
 

@@ -56,7 +56,9 @@ def host(address: str, progress: Progress) -> CheckReport:
     What is expected comes from the manifest on that machine. Raises UsageError for an address of another form.
     """
     parts = urlsplit(address)
-    if parts.scheme != "ssh" or not parts.hostname or parts.password or parts.path not in ("", "/"):
+    if parts.password:
+        raise UsageError("--host holds a password", hint="log in by key: ssh://root@192.0.2.10")
+    if parts.scheme != "ssh" or not parts.hostname or parts.path not in ("", "/"):
         raise UsageError(f"--host {address!r} is not understood", hint="as ssh://root@192.0.2.10 or ssh://root@192.0.2.10:2222")
     target = Target.ssh(parts.hostname, port=parts.port or 22, user=parts.username or "root")
     with progress.stage("check"):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$")]
 """Lower-case letters, digits and hyphens, 3 to 40 characters: what every cloud accepts once a suffix is added."""
 
-ExactVersion = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)+$")]
+ExactVersion = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)+$")]
 """Numbers with dots, as 580.159.04: never a branch, a range or `latest`."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -135,7 +135,7 @@ class Agent(Frozen):
 class AwsSettings(Frozen):
     """What only AWS needs."""
 
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] = "us-east-1"
     """The region in which the image is baked."""
     instance_type: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$")] = "c7i.xlarge"
     """The build instance; no GPU is needed to bake."""
@@ -144,7 +144,7 @@ class AwsSettings(Frozen):
 class GcpSettings(Frozen):
     """What only Google Cloud needs."""
 
-    zone: Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+\d+-[a-z]$")] = "us-central1-a"
+    zone: Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+[0-9]+-[a-z]$")] = "us-central1-a"
     """The zone of the build instance."""
     machine_type: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]+$")] = "n2-standard-4"
     """The build instance; no GPU is needed to bake."""

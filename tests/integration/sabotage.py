@@ -169,7 +169,7 @@ BOOTED: Mapping[str, Sabotage] = {
     "docker.docker_runs_a_container": Sabotage("mount --bind /usr/bin/false /usr/sbin/runc", undo="umount /usr/sbin/runc"),
     "driver.module_fits_the_running_kernel": Sabotage(
         """
-        cp "$(module nvidia)" /var/cache/other.ko && replace /var/cache/other.ko "vermagic=${kernel%%.*}." vermagic=5.
+        cp "$(module nvidia)" /var/cache/other.ko && replace /var/cache/other.ko "vermagic=$kernel SMP" "vermagic=$kernel UMP"
         mount --bind /var/cache/other.ko "$(module nvidia)"
         """,
         undo='umount "$(module nvidia)" && rm /var/cache/other.ko',

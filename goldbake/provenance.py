@@ -18,7 +18,7 @@ AGENT_ROOT = "/opt/azure-pipelines-agent"
 def manifest(plan: BakePlan, root: Path, *, project: Path, packer_version: str, sources: str, agent_sha256: str) -> dict[str, Any]:
     """What can be said of a finished tree: inputs with hashes, resolved versions, kernels, tools.
 
-    Seconds and the checks' digest are added to the copy beside the artifact: they are known only after the tree is closed.
+    The copy beside the artifact also has an `outcome` (see `with_outcome`), which is known only after the tree is closed.
     """
     packages = installed_packages(root)
     image = plan.image
@@ -45,6 +45,20 @@ def manifest(plan: BakePlan, root: Path, *, project: Path, packer_version: str, 
         "variables": dict(plan.variables),
         "packages": packages,
     }
+
+
+def with_outcome(
+    inside: Mapping[str, Any], *, artifact_sha256: str, seconds: Mapping[str, float], checks: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The manifest beside the artifact: the one inside, and what became of it."""
+    return {**inside, "outcome": {"artifact_sha256": artifact_sha256, "seconds": dict(seconds), "checks": checks}}
+
+
+def read_inside(beside: Path) -> dict[str, Any]:
+    """The manifest inside an artifact, as the one beside it repeats it."""
+    document: dict[str, Any] = json.loads(beside.read_text())
+    document.pop("outcome", None)
+    return document
 
 
 def write(document: Mapping[str, Any], path: Path) -> None:

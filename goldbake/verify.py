@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from goldbake.images.local import require_root
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.plan import image_named
+from goldbake.provenance import read_inside
 from goldbake.records import Records
 
 
@@ -45,7 +45,7 @@ def image(paths: Paths, progress: Progress, cloud: Cloud, name: str | None) -> C
             raw = work / "disk.raw"
             proc.run(["qemu-img", "convert", "-O", "raw", record.artifact, raw])
             with progress.stage("check"):
-                return check_disk(Path(record.artifact), raw, json.loads(Path(record.manifest).read_text()), work, progress)
+                return check_disk(Path(record.artifact), raw, read_inside(Path(record.manifest)), work, progress)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 

@@ -161,6 +161,16 @@ END
 }  # fmt: skip
 """Checks of an image's files, before its first boot."""
 
+HARMLESS: Mapping[str, Sabotage] = {
+    "a list of modules that is masked": Sabotage("mkdir -p /usr/lib/modules-load.d && echo nvidia >/usr/lib/modules-load.d/nvidia.conf"),
+    "an apt source in the newer form": Sabotage("""
+        printf 'Types: deb\\nURIs: https://deb.debian.org/debian\\nSuites: bookworm-backports\\nComponents: main\\n' >/etc/apt/sources.list.d/more.sources
+    """),
+    "a certificate, which is no key": Sabotage("cp /etc/ssl/certs/ca-certificates.crt /etc/ssl/private/chain.pem"),
+    "a package of its own that nobody holds": Sabotage("echo curl install | dpkg --set-selections"),
+}  # fmt: skip
+"""Changes that no check may take offence at."""
+
 BOOTED: Mapping[str, Sabotage] = {
     "docker.docker_reports_the_nvidia_runtime": Sabotage(
         'sed -i.kept \'s/"nvidia"/"other"/\' /etc/docker/daemon.json && systemctl restart docker',
@@ -169,7 +179,8 @@ BOOTED: Mapping[str, Sabotage] = {
     "docker.docker_runs_a_container": Sabotage("mount --bind /usr/bin/false /usr/sbin/runc", undo="umount /usr/sbin/runc"),
     "driver.module_fits_the_running_kernel": Sabotage(
         """
-        cp "$(module nvidia)" /var/cache/other.ko && replace /var/cache/other.ko "vermagic=$kernel SMP" "vermagic=$kernel UMP"
+        # With modversions the kernel compares all of vermagic but the release; the smallest module, because an emulated machine is slow.
+        cp "$(module nvidia-drm)" /var/cache/other.ko && replace /var/cache/other.ko "vermagic=$kernel SMP" "vermagic=$kernel UMP"
         mount --bind /var/cache/other.ko "$(module nvidia)"
         """,
         undo='umount "$(module nvidia)" && rm /var/cache/other.ko',

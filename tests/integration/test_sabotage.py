@@ -11,7 +11,7 @@ import pytest
 
 from goldbake.check import SUITE, CheckReport, Target, run_checks
 from tests.integration.conftest import BakedImage, BootedImage
-from tests.integration.sabotage import BOOTED, FILES, Sabotage, sabotaged, script_of
+from tests.integration.sabotage import BOOTED, FILES, HARMLESS, Sabotage, sabotaged, script_of
 
 _COLLECT = """
 import json, sys, pytest
@@ -60,6 +60,29 @@ def test_untouched_image_is_green(baked_image: BakedImage, tmp_path: Path) -> No
         report = run_checks(Target.folder(copy), baked_image.manifest, markers=("image", "pristine"))
     assert red(report) == {}
     assert sorted(report.passed) == sorted(FILES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", HARMLESS)
+def test_harmless_change_makes_nothing_red(change: str, baked_image: BakedImage, tmp_path: Path) -> None:
+    with sabotaged(baked_image.root, HARMLESS[change], tmp_path) as copy:
+        report = run_checks(Target.folder(copy), baked_image.manifest, markers=("image", "pristine"))
+    assert red(report) == {}
+
+
+@pytest.mark.slow
+def test_probe_that_is_killed_half_way_makes_nothing_green(baked_image: BakedImage, tmp_path: Path) -> None:
+    killer = Sabotage("printf '#!/bin/sh\\nkill -9 $PPID\\n' >/usr/bin/apt-mark")
+    with sabotaged(baked_image.root, killer, tmp_path) as copy:
+        report = run_checks(Target.folder(copy), baked_image.manifest, markers=("image", "pristine"))
+    without_facts = {
+        "manifest.manifest_is_a_json_object",
+        "manifest.manifest_agrees_with_what_was_asked",
+        "manifest.manifest_names_the_agents_sha256",
+    }
+    assert set(report.passed) == without_facts
+    assert len(red(report)) == len(FILES) - len(without_facts)
+    assert "the probe image.sh ended with" in red(report)["driver.nouveau_is_blacklisted"]
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from facts import Facts
+from facts import Facts, ask
 from testinfra.host import Host
 
 MANIFEST = "/usr/share/goldbake/manifest.json"
@@ -63,7 +63,7 @@ def manifest_text(host: Host) -> str:
     """The image's own manifest as it lies there; empty when there is none."""
     key = (host.backend.get_pytest_id(), "manifest")
     if key not in _cache:
-        _cache[key] = host.run(f"cat {MANIFEST}").stdout
+        _cache[key] = ask(host, f"cat {MANIFEST}").stdout
     return _cache[key]
 
 

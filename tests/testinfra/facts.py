@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 PROBES = Path(__file__).parent / "probes"
@@ -21,6 +22,18 @@ NVIDIA_NAMES = re.compile(r"(^|-)(lib)?nvidia(-|$)|^libnv|^libcuda|^cuda-drivers
 TOOLKIT_NAMES = re.compile(r"nvidia-container")
 KERNEL_NAMES = re.compile(r"^linux-(image|headers|modules|signatures)")
 DOCKER_NAMES = re.compile(r"^(docker-ce|docker-ce-cli|docker\.io|containerd|containerd\.io|runc)$")
+
+
+def ask(host: Host, command: str) -> CommandResult:
+    """Run a command on the host. Raises RuntimeError with ssh's own words when the host does not answer."""
+    try:
+        return host.run(command)
+    except RuntimeError as error:
+        # testinfra raises its whole result, command first: a probe is pages long and the reason comes last.
+        result = error.args[0] if error.args else None
+        if isinstance(result, CommandResult):
+            raise RuntimeError(f"the host does not answer: {result.stderr.strip() or f'ssh ended with {result.rc}'}") from None
+        raise
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ class Facts:
     def probe(cls, host: Host, script: str, variables: Mapping[str, str] | None = None) -> Facts:
         """Run a probe on the host; a probe that stops half-way is an error, not an empty fact."""
         head = "".join(f"{name}={shlex.quote(value)}\n" for name, value in (variables or {}).items())
-        done = host.run(head + (PROBES / script).read_text())
+        done = ask(host, head + (PROBES / script).read_text())
         facts = cls.parse(done.stdout)
         if done.rc != 0 or not facts.sections:
             raise RuntimeError(f"the probe {script} ended with {done.rc}: {done.stderr.strip() or done.stdout.strip()[-500:]}")

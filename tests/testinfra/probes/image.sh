@@ -92,7 +92,12 @@ modules() { # `module KERNEL PART`, then modinfo's lines; Debian calls the modul
   done
 }
 modprobe_blacklist() { modprobe --showconfig 2>/dev/null | awk '$1 == "blacklist" { print $2 }' | sort -u; }
-loaded_at_boot() { grep -hsE '^[[:space:]]*nvidia' /etc/modules /etc/modules-load.d/*.conf /usr/lib/modules-load.d/*.conf; }
+loaded_at_boot() { # a list in /usr/lib is masked by one of its name in /etc
+  for file in /etc/modules /etc/modules-load.d/*.conf /usr/lib/modules-load.d/*.conf; do
+    [ "${file#/usr}" = "$file" ] || [ ! -e "/etc/modules-load.d/${file##*/}" ] || continue
+    grep -hsE '^[[:space:]]*nvidia' "$file"
+  done
+}
 libraries() { ldconfig -p | awk '{ print $1 }'; }
 programs() { for name in nvidia-smi nvidia-ctk nvidia-container-runtime nvidia-container-runtime-hook nvidia-cdi-hook docker; do command -v "$name"; done; }
 toolkit_versions() {

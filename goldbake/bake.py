@@ -166,7 +166,8 @@ def _publish(
     checks = None if report is None else Checks(passed=len(report.passed), failed=len(report.failed), digest=report.digest)
     sha256 = sha256_of(pending)
     beside = artifact.with_suffix(".manifest.json")
-    outcome = provenance.with_outcome(manifest, artifact_sha256=sha256, seconds=seconds, checks=checks and checks.model_dump())
+    checked = None if checks is None else checks.model_dump()
+    outcome = provenance.with_outcome(manifest, artifact_sha256=sha256, seconds=seconds, checks=checked)
     provenance.write(outcome, beside)
     pending.replace(artifact)
     record = ImageRecord(

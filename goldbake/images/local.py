@@ -16,7 +16,8 @@ from goldbake import agent, provenance, toolchain
 from goldbake.config.model import Lock
 from goldbake.errors import MissingError
 from goldbake.local import container, disk, rootfs, sources
-from goldbake.local.layers import Layers, clean_up_after_killed_runs
+from goldbake.local.layers import Layers
+from goldbake.local.leftovers import sweep
 from goldbake.log import Progress
 from goldbake.packer import Packer, Value, script_of
 from goldbake.paths import Paths
@@ -57,7 +58,7 @@ class LocalBake:
 
         Raises BakeError naming the script that failed, ProcessError, DownloadError or MissingError; finished layers are kept on every path.
         """
-        for leftover in clean_up_after_killed_runs(self._paths.work):
+        for leftover in sweep(self._paths.work):
             self._progress.info(f"removed after a killed run: {leftover}")
         self.work.mkdir(parents=True)
         pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="toolchain")

@@ -73,7 +73,7 @@ class Login:
 def overlay(lower: Sequence[Path], upper: Path, work: Path) -> Iterator[Path]:
     """Mount `lower` (topmost first) with `upper` as the writable layer; yields the merged root.
 
-    `work` is emptied afterwards; `upper` keeps what was written. A kill -9 of this process leaves the mount: see `unmount_below`.
+    `work` is emptied afterwards; `upper` keeps what was written. A kill -9 of this process leaves the mount: see `leftovers.sweep`.
     """
     merged, scratch = work / "merged", work / "overlay"
     for folder in (upper, merged, scratch):
@@ -108,14 +108,6 @@ def booted(root: Path, work: Path, *, name: str, stop: threading.Event | None = 
     with console.open("wb") as log, proc.started(command, stdout=log, stderr=subprocess.STDOUT) as child:
         _wait_for_ssh(login, child, console, stop)
         yield login
-
-
-def unmount_below(folder: Path) -> None:
-    """Unmount whatever a killed run left mounted below `folder`, deepest first."""
-    prefix = str(folder) + "/"
-    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for point in sorted((point for point in mounted if point.startswith(prefix)), key=len, reverse=True):
-        proc.run(["umount", "--lazy", point])
 
 
 def free_port() -> int:

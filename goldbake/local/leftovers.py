@@ -1,0 +1,121 @@
+"""What of this machine belongs to a folder: processes, mounts and loop devices; and taking all of it away again.
+
+A folder's path in a command line is what ties a process to it: a process id in a file would be another program's after a while.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from goldbake import proc
+
+_KILL_S = 10.0
+
+
+class Process(NamedTuple):
+    """A running process."""
+
+    pid: int
+    session: int
+    words: bytes
+    """Its command line, NUL after each argument."""
+
+    @property
+    def name(self) -> str:
+        return Path(self.words.split(b"\0")[0].decode(errors="replace")).name
+
+
+def processes_of(folder: Path, network: Path | None = None) -> list[Process]:
+    """Processes whose command line names a path below `folder`, those of the sessions that such a process leads, and those in `network`.
+
+    `network` is a network namespace mounted by ip-netns(8): processes of a container hide neither their session nor their name in it.
+    """
+    marker = str(folder).encode() + b"/"
+    everything = [found for found in map(_process, Path("/proc").iterdir()) if found is not None and found.pid != os.getpid()]
+    marked = [process for process in everything if marker in process.words]
+    leaders = {process.pid for process in marked if process.session == process.pid}
+    inode = _inode(network) if network is not None else None
+    within = [process for process in everything if inode is not None and _inode(Path(f"/proc/{process.pid}/ns/net")) == inode]
+    found = {process.pid: process for process in marked + within}
+    return [*found.values(), *(process for process in everything if process.session in leaders and process.pid not in found)]
+
+
+def end_processes_of(folder: Path, network: Path | None = None) -> list[Process]:
+    """Kill them and wait until they are gone, at most 10 seconds. Returns those that were found."""
+    found = processes_of(folder, network)
+    for process in found:
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    _wait(lambda: not processes_of(folder, network))
+    return found
+
+
+def mounts_below(folder: Path) -> list[str]:
+    """Mount points below `folder`, deepest first."""
+    prefix = str(folder) + "/"
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    return sorted((point for point in mounted if point.startswith(prefix)), key=len, reverse=True)
+
+
+def unmount_below(folder: Path) -> None:
+    """Unmount whatever is mounted below `folder`, deepest first."""
+    for point in mounts_below(folder):
+        proc.run(["umount", "--lazy", point])
+
+
+def loop_devices_of(folder: Path) -> list[str]:
+    """Loop devices whose file lies below `folder`."""
+    listing = json.loads(proc.run(["losetup", "--json", "--list"]).stdout or '{"loopdevices": []}')
+    return [item["name"] for item in listing["loopdevices"] if str(item.get("back-file", "")).startswith(f"{folder}/")]
+
+
+def sweep(work: Path) -> list[str]:
+    """Remove what a run that was killed without warning left below `work`: its processes, mounts, loop devices and files.
+
+    Returns what was found, for the log.
+    """
+    if not work.exists():
+        return []
+    found = [f"process {process.pid} ({process.name})" for process in end_processes_of(work)]
+    unmount_below(work)
+    for device in loop_devices_of(work):
+        found.append(f"loop device {device}")
+        proc.run(["losetup", "--detach", device], check=False)
+    leftovers = [path.name for path in work.iterdir()]
+    for path in work.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return found + [f"files of {name}" for name in leftovers]
+
+
+def _wait(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _KILL_S
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:  # it ended meanwhile
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _process(folder: Path) -> Process | None:
+    if not folder.name.isdigit():
+        return None
+    try:
+        # The program's name, in parentheses, may hold anything; session is the fourth field after it (proc(5)).
+        session = int((folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[3])
+        return Process(int(folder.name), session, (folder / "cmdline").read_bytes())
+    except OSError:
+        return None

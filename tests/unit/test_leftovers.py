@@ -1,0 +1,45 @@
+"""What belongs to a folder is found and taken away; nothing else is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from goldbake.local.leftovers import sweep
+
+
+def test_clean_up_ends_only_processes_that_name_the_work_folder(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "run").mkdir(parents=True)
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    ours = subprocess.Popen([*sleep, f"{work}/run/disk.raw"])
+    other = subprocess.Popen([*sleep, f"{tmp_path}/elsewhere/disk.raw"])
+    try:
+        found = sweep(work)
+        assert ours.wait(10) == -9
+        assert other.poll() is None
+    finally:
+        for child in (ours, other):
+            child.kill()
+            child.wait()
+    assert any(str(ours.pid) in line for line in found)
+    assert "files of run" in found
+    assert list(work.iterdir()) == []
+
+
+def test_clean_up_ends_the_children_of_a_session_too(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    nested = "import subprocess, sys, time; child = subprocess.Popen(['sleep', '61']); print(child.pid, flush=True); time.sleep(60)"
+    leader = subprocess.Popen([sys.executable, "-c", nested, f"{work}/run/root"], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert leader.stdout is not None
+    child = int(leader.stdout.readline())
+    with leader:
+        found = sweep(work)
+    assert f"process {child} (sleep)" in found
+    assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
+
+
+def test_clean_up_of_nothing_finds_nothing(tmp_path: Path) -> None:
+    assert sweep(tmp_path / "work") == []

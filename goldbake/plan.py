@@ -18,6 +18,7 @@ from goldbake.config.model import Cloud, Config, Image, Lock, Pin
 from goldbake.errors import MissingError, UsageError
 
 _VARIABLE = re.compile(r"\bGOLDBAKE_[A-Z0-9_]+")
+_PUT = re.compile(r"^(?!\s*#).*?\bput(?:_tree)?[ \t]+(\S+)", re.MULTILINE)
 _BASE_CODE = ("local/rootfs.py", "local/sources.py")
 _DISK_CODE = ("local/disk.py",)
 """Our own code whose change changes a local image: its base, or only the disk made from all layers."""
@@ -159,16 +160,25 @@ def _variables(name: str, image: Image, cloud: Cloud, agent_source: AgentSource,
 
 
 def _inputs(names: Iterable[str], scripts: Path, variables: Mapping[str, str]) -> list[str]:
-    """What these scripts read: their text, the library, the variables that they name, and the rootfs tree where they install from it."""
+    """What these scripts read: their text, the library, the variables that they name, and the files of rootfs that they install."""
     library = (scripts / "lib" / "common.sh").read_text() if (scripts / "lib" / "common.sh").exists() else ""
     inputs = [library]
     for name in names:
         text = (scripts / f"{name}.sh").read_text()
         inputs.append(text)
         inputs += [f"{key}={variables.get(key, '')}" for key in sorted(set(_VARIABLE.findall(text)))]
-        if "rootfs" in text or re.search(r"^\s*put\b", text, re.MULTILINE):
-            inputs.append(tree_digest(scripts / "rootfs"))
+        inputs += [installed_digest(scripts / "rootfs", path) for path in _PUT.findall(text)]
     return inputs
+
+
+def installed_digest(rootfs: Path, path: str) -> str:
+    """SHA-256 of what `put PATH` or `put_tree PATH` installs; of all of rootfs where the path is only known when the script runs."""
+    if "$" in path:
+        return tree_digest(rootfs)
+    source = rootfs / path
+    if source.is_dir():
+        return _digest(path, tree_digest(source))
+    return _digest(path, oct(source.stat().st_mode & 0o111), hashlib.sha256(source.read_bytes()).hexdigest()) if source.exists() else ""
 
 
 def tree_digest(folder: Path) -> str:

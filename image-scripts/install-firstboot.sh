@@ -6,7 +6,8 @@ set -euo pipefail
 # shellcheck source=lib/common.sh
 source "${GOLDBAKE_SCRIPTS:?}/lib/common.sh"
 
-put usr/lib/goldbake/firstboot
+put_tree usr/lib/goldbake/firstboot
+put usr/lib/goldbake/goldbake-firstboot
 put usr/lib/systemd/system/goldbake-firstboot.service
 put usr/lib/systemd/system/goldbake-hostkeys.service
 systemctl enable goldbake-firstboot.service goldbake-hostkeys.service

@@ -36,6 +36,15 @@ put() {
     install -D -o root -g root -m "$((8#$mode & 8#111 ? 755 : 644))" "$GOLDBAKE_SCRIPTS/rootfs/$1" "/$1"
 }
 
+# put_tree PATH: install every file below rootfs/PATH, and leave nothing in /PATH that is not there.
+put_tree() {
+    local file
+    rm -rf "/${1:?}"
+    while IFS= read -r file; do
+        put "$1/$file"
+    done < <(cd "$GOLDBAKE_SCRIPTS/rootfs/$1" && find . -type f ! -path '*/__pycache__/*' -printf '%P\n' | sort)
+}
+
 # fetch URL FILE SHA256: download, and keep the file only when it is the pinned one.
 fetch() {
     local url=$1 file=$2 wanted=$3 got

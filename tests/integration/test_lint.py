@@ -30,7 +30,7 @@ SCRIPTS = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "image-sc
             "-s",
             "sh",
             "image-scripts/rootfs/usr/lib/goldbake/has-nvidia-device",
-            "image-scripts/rootfs/usr/lib/goldbake/firstboot",
+            "image-scripts/rootfs/usr/lib/goldbake/goldbake-firstboot",
         ),
     ],
     ids=lambda argv: " ".join(argv[:2]),

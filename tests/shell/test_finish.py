@@ -35,7 +35,7 @@ def test_first_boot_and_host_keys_are_enabled(machine: Machine) -> None:
     machine.does_twice("install-firstboot", {})
     assert is_enabled(machine, "goldbake-firstboot.service") == "enabled"
     assert is_enabled(machine, "goldbake-hostkeys.service") == "enabled"
-    assert "not configured" in machine.ok("/usr/lib/goldbake/firstboot")
+    assert "not configured" in machine.ok("/usr/lib/goldbake/goldbake-firstboot")
 
 
 def test_persistenced_persists_and_is_skipped_without_a_gpu(served: Machine) -> None:

@@ -12,7 +12,7 @@ SCRIPTS = {
     "install-kernel": "echo kernel",
     "install-driver": 'echo "$GOLDBAKE_DRIVER_VERSION"',
     "install-agent": 'echo "$GOLDBAKE_AGENT_VERSION"',
-    "install-firstboot": "put usr/lib/goldbake/firstboot",
+    "install-firstboot": "put usr/firstboot\n[[ -s /x ]] || put_tree usr/lib\n# put usr/share",
 }
 
 
@@ -21,8 +21,10 @@ def scripts(tmp_path: Path) -> Path:
     folder = tmp_path / "image-scripts"
     (folder / "lib").mkdir(parents=True)
     (folder / "lib" / "common.sh").write_text("die() { exit 1; }\n")
-    (folder / "rootfs" / "usr").mkdir(parents=True)
-    (folder / "rootfs" / "usr" / "firstboot").write_text("one")
+    for name in ("firstboot", "lib/program.py", "share/other"):
+        path = folder / "rootfs" / "usr" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("one")
     for name, text in SCRIPTS.items():
         (folder / f"{name}.sh").write_text(text)
     return folder
@@ -83,9 +85,10 @@ def test_the_library_is_an_input_of_every_layer(scripts: Path) -> None:
     assert changed(before, planned(scripts)) == ["kernel", "driver", "agent", "finish"]
 
 
+@pytest.mark.parametrize("installed", ["firstboot", "lib/program.py"])
 @pytest.mark.parametrize("how", ["text", "mode", "name"])
-def test_a_changed_file_of_rootfs_rebakes_the_layer_that_installs_it(scripts: Path, how: str) -> None:
-    before, path = planned(scripts), scripts / "rootfs" / "usr" / "firstboot"
+def test_a_changed_file_of_rootfs_rebakes_the_layer_that_installs_it(scripts: Path, how: str, installed: str) -> None:
+    before, path = planned(scripts), scripts / "rootfs" / "usr" / installed
     if how == "text":
         path.write_text("two")
     elif how == "mode":
@@ -95,9 +98,22 @@ def test_a_changed_file_of_rootfs_rebakes_the_layer_that_installs_it(scripts: Pa
     assert changed(before, planned(scripts)) == ["finish"]
 
 
+def test_a_file_of_rootfs_that_no_script_installs_is_no_input(scripts: Path) -> None:
+    before = planned(scripts)
+    (scripts / "rootfs" / "usr" / "share" / "other").write_text("two")
+    assert planned(scripts) == before
+
+
+def test_a_path_that_only_the_script_knows_makes_all_of_rootfs_an_input(scripts: Path) -> None:
+    (scripts / "install-agent.sh").write_text('put "usr/share/$name"')
+    before = planned(scripts)
+    (scripts / "rootfs" / "usr" / "share" / "other").write_text("two")
+    assert changed(before, planned(scripts)) == ["agent", "finish"]
+
+
 def test_bytecode_beside_rootfs_is_no_input(scripts: Path) -> None:
     before = planned(scripts)
-    cache = scripts / "rootfs" / "usr" / "__pycache__"
+    cache = scripts / "rootfs" / "usr" / "lib" / "__pycache__"
     cache.mkdir()
     (cache / "firstboot.cpython-311.pyc").write_text("x")
     assert planned(scripts) == before

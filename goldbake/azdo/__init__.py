@@ -1,0 +1,1 @@
+"""Azure DevOps: pools and agents, as a launcher needs them."""

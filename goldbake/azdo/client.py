@@ -1,0 +1,3 @@
+"""Being written."""
+
+import httpx  # noqa: F401

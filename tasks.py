@@ -144,9 +144,9 @@ def lint(c: Context) -> None:
 @command
 def bench_bake(c: Context, json: bool = False) -> None:
     """Measure in one run: a cold bake against a bare script, a bake with nothing to do, and one after an agent bump."""
-    from goldbake import bench  # noqa: PLC0415
+    from goldbake.bench import bake as bench  # noqa: PLC0415
 
-    figures = bench.bake(Paths.from_environment(), Progress())
+    figures = bench.measure(Paths.from_environment(), Progress())
     emit(report.figures(figures), figures, as_json=json)
 
 

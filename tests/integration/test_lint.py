@@ -24,7 +24,7 @@ SCRIPTS = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "image-sc
         ("mypy",),
         ("lint-imports",),
         ("shellcheck", "-x", "-P", "image-scripts", *SCRIPTS),
-        ("shellcheck", "inv", ".ci/run", "goldbake/bench_bare.sh"),
+        ("shellcheck", "inv", ".ci/run", "goldbake/bench/bake_by_hand.sh"),
         (
             "shellcheck",
             "-s",

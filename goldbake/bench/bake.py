@@ -1,4 +1,4 @@
-"""Measurements as ratios within one run: absolute seconds on a shared machine say little."""
+"""A cold bake against the same work by hand, a bake with nothing to do, and one after an agent bump."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.plan import image_named
 
-BARE = Path(__file__).with_name("bench_bare.sh")
+BARE = Path(__file__).with_name("bake_by_hand.sh")
 """The same work by hand: mmdebstrap, apt with DKMS, Docker, one disk; no Packer, no layers, no checks, no record."""
 
 
-def bake(paths: Paths, progress: Progress) -> dict[str, float]:
+def measure(paths: Paths, progress: Progress) -> dict[str, float]:
     """Bake the default local image cold, compare with the bare script, bake again, bake with another agent version.
 
     `cold_s` is the bake's own work: neither Packer's and the toolkit's one-time build nor the checks, which the bare script has not.

@@ -141,6 +141,11 @@ END
     "services.unit_is_enabled[nvidia-cdi-refresh.service]": Sabotage("systemctl disable nvidia-cdi-refresh.service"),
     "services.unit_is_enabled[nvidia-cdi-refresh.path]": Sabotage("systemctl disable nvidia-cdi-refresh.path"),
     "services.unit_is_enabled[goldbake-firstboot.service]": Sabotage("systemctl mask goldbake-firstboot.service"),
+    "services.unit_is_enabled[goldbake-apparmor.service]": Sabotage("systemctl disable goldbake-apparmor.service"),
+    "services.unit_does_not_hold_up_the_boot[docker.service]": Sabotage("systemctl enable docker.service"),
+    "services.unit_does_not_hold_up_the_boot[containerd.service]": Sabotage("systemctl enable containerd.service"),
+    "services.unit_does_not_hold_up_the_boot[apparmor.service]": Sabotage("systemctl enable apparmor.service"),
+    "services.unit_does_not_hold_up_the_boot[e2scrub_reap.service]": Sabotage("systemctl enable e2scrub_reap.service"),
     # toolkit
     "toolkit.toolkit_is_complete": Sabotage('rm "$(command -v nvidia-container-runtime-hook)"'),
     "toolkit.toolkit_has_the_wanted_version": Sabotage("""

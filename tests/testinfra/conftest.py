@@ -23,6 +23,7 @@ MANIFEST = "/usr/share/goldbake/manifest.json"
 UNITS = (
     "docker.service", "docker.socket", "nvidia-persistenced.service", "nvidia-cdi-refresh.service", "nvidia-cdi-refresh.path",
     "goldbake-firstboot.service", "apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service",
+    "apparmor.service", "containerd.service", "e2scrub_reap.service", "goldbake-apparmor.service",
 )  # fmt: skip
 
 _cache: dict[tuple[str, str], Any] = {}

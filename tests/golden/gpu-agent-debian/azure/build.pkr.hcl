@@ -206,6 +206,7 @@ build {
     scripts = [
       "${var.scripts_dir}/install-firstboot.sh",
       "${var.scripts_dir}/configure-services.sh",
+      "${var.scripts_dir}/trim-boot.sh",
       "${var.scripts_dir}/hold-packages.sh",
       "${var.scripts_dir}/disable-timers.sh",
       "${var.scripts_dir}/clean-image.sh",

@@ -1,0 +1,45 @@
+"""trim-boot: what the agent does not need is off its way."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.shell.machine import Machine
+
+UNITS = "/usr/lib/systemd/system"
+WANTED_AT_BOOT = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
+
+
+def state(machine: Machine, unit: str) -> str:
+    return machine.run("systemctl", "is-enabled", unit).output.strip()
+
+
+@pytest.fixture
+def busy(machine: Machine) -> Machine:
+    """With the services that the packages of an image enable."""
+    for unit in ("apparmor.service", "containerd.service", "e2scrub_reap.service"):
+        machine.write(f"{UNITS}/{unit}", WANTED_AT_BOOT)
+        machine.ok("systemctl", "enable", unit)
+    machine.write(f"{UNITS}/e2scrub_all.timer", "[Timer]\nOnCalendar=weekly\n[Install]\nWantedBy=timers.target\n")
+    machine.ok("systemctl", "enable", "e2scrub_all.timer")
+    return machine
+
+
+def test_services_that_can_wait_do_not_start_at_boot(busy: Machine) -> None:
+    busy.does_twice("trim-boot", {})
+    assert [state(busy, unit) for unit in ("apparmor.service", "containerd.service", "e2scrub_reap.service")] == ["disabled"] * 3
+
+
+def test_profiles_are_loaded_after_the_agent_and_before_docker(busy: Machine) -> None:
+    busy.does("trim-boot", {})
+    assert state(busy, "goldbake-apparmor.service") == "enabled"
+    unit = busy.read(f"{UNITS}/goldbake-apparmor.service")
+    assert "After=goldbake-firstboot.service goldbake-agent.service" in unit
+    assert "Before=docker.service containerd.service" in unit
+
+
+def test_machine_without_these_services_is_left_alone(machine: Machine) -> None:
+    for unit in ("apparmor.service", "containerd.service", "e2scrub_reap.service"):
+        machine.run("rm", "-f", f"{UNITS}/{unit}", f"/lib/systemd/system/{unit}")
+    machine.does("trim-boot", {})
+    assert not machine.exists(f"{UNITS}/goldbake-apparmor.service")

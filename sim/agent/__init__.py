@@ -1,7 +1,7 @@
 """A simulated Azure Pipelines agent, packed as a tarball of the real one's layout.
 
-It answers what an unconfigured agent answers: its version, its refusal to run as root, and the exit codes and messages of a
-configuration that lacks a value. It does not register: a machine with it can be baked and booted, not used.
+It registers, shows its key, runs jobs and updates itself against the simulated service (`sim.azdo`), with the inputs, files, messages, exit
+codes and traps of the real agent, written from their public description. What it does stands in `files/bin/simagent`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ import tarfile
 from pathlib import Path
 
 FILES = Path(__file__).parent / "files"
-_PROGRAMS = ("config.sh", "run.sh", "env.sh", "bin/Agent.Listener", "bin/runsvc.sh")
+_PROGRAMS = frozenset(("Agent.Listener",))
 
 
 def pack(version: str) -> bytes:
     """The tarball (.tar.gz) of a simulated agent that calls itself `version`; the same bytes for the same version every time."""
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in ("bin", "externals"):
-            folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-            archive.addfile(folder)
-        for name in _PROGRAMS:
-            _add(archive, name, (FILES / name).read_bytes(), 0o755)
-        _add(archive, "license.html", b"<html><body>Simulated agent: no licence terms.</body></html>\n", 0o644)
+        for path in sorted(FILES.rglob("*")):
+            if "__pycache__" in path.parts:
+                continue
+            name = str(path.relative_to(FILES))
+            if path.is_dir():
+                folder = tarfile.TarInfo(name)
+                folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+                archive.addfile(folder)
+            else:
+                _add(archive, name, path.read_bytes(), 0o755 if path.suffix == ".sh" or path.name in _PROGRAMS else 0o644)
         _add(archive, "bin/version", version.encode() + b"\n", 0o644)
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as stream:

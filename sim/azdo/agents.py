@@ -59,6 +59,33 @@ class Key:
         return hashlib.sha256(f"{self.exponent}.{self.modulus}".encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Registration:
+    """The body of a registration (POST, PUT), checked as a whole before anything is changed by it."""
+
+    name: str
+    version: str
+    os_description: str
+    max_parallelism: int
+    capabilities: dict[str, str]
+    key: Key | None
+
+    @classmethod
+    def parse(cls, body: dict[str, Any]) -> Registration:
+        """Raises ServiceError."""
+        parallelism = body.get("maxParallelism", 1)
+        if not isinstance(parallelism, int) or isinstance(parallelism, bool):
+            raise ServiceError("VssPropertyValidationException", "maxParallelism must be a number.")
+        return cls(
+            text(body, "name", ""),
+            text(body, "version", ""),
+            text(body, "osDescription", ""),
+            parallelism,
+            checked_capabilities(body.get("systemCapabilities")),
+            Key.parse(body.get("authorization")),
+        )
+
+
 @dataclass
 class Agent:
     """A registered agent; `key` is None when it was registered, or answered, without an authorization."""
@@ -129,13 +156,13 @@ class Agent:
             }
         return document
 
-    def registered(self, capabilities: dict[str, Any], body: dict[str, Any]) -> None:
-        """Take what a registration (POST, PUT) says of the agent."""
-        self.version = text(body, "version", self.version)
-        self.os_description = text(body, "osDescription", self.os_description)
-        self.system_capabilities = checked_capabilities(capabilities)
-        if isinstance(body.get("maxParallelism"), int):
-            self.max_parallelism = body["maxParallelism"]
+    def register(self, registration: Registration) -> None:
+        """Take what a registration says of the agent: all of it, its key too."""
+        self.version = registration.version
+        self.os_description = registration.os_description
+        self.max_parallelism = registration.max_parallelism
+        self.system_capabilities = dict(registration.capabilities)
+        self.key = registration.key
 
 
 class Agents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections import deque
@@ -56,13 +57,13 @@ class Application:
         self.state = state
         self.rejection = rejection
         self.faults = Faults()
-        self.requests: deque[Recorded] = deque(maxlen=KEPT_REQUESTS)
+        self._requests: deque[Recorded] = deque(maxlen=KEPT_REQUESTS)
         self._lock = threading.Lock()
 
     def reply(self, request: Request, alive: Callable[[], bool]) -> Reply:
         """What is sent for `request`; `alive` tells whether its client still listens."""
         if request.path.startswith("/_"):
-            return Reply(control.answer(self.state, self.faults, request))
+            return Reply(control.answer(control.Controlled(self.state, self.faults, self._documents), request))
         recorded = self._record(request)
         fault = self.faults.take(request)
         if fault is None:
@@ -74,6 +75,11 @@ class Application:
         recorded.status = reply.answer.status if reply.answer is not None else None
         return reply
 
+    def recorded(self) -> list[Recorded]:
+        """The last requests, oldest first."""
+        with self._lock:
+            return list(self._requests)
+
     def _record(self, request: Request) -> Recorded:
         headers = dict(request.headers)
         if "authorization" in headers:
@@ -81,8 +87,11 @@ class Application:
         body = request.body.decode("utf-8", "replace")[:KEPT_BODY]
         recorded = Recorded(request.method, request.path, dict(request.query), headers, body, self.state.now())
         with self._lock:
-            self.requests.append(recorded)
+            self._requests.append(recorded)
         return recorded
+
+    def _documents(self) -> list[dict[str, object]]:
+        return [dataclasses.asdict(request) for request in self.recorded()]
 
     def _fail(self, fault: Fault, request: Request, alive: Callable[[], bool]) -> Reply:
         if fault.action is Action.HANG:

@@ -33,6 +33,7 @@ class Pool:
     target_size: int | None = None
     pool_type: str = "automation"
     hosted: bool = False
+    options: str = "none"
     scope: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def document(self, size: int) -> dict[str, Any]:
@@ -60,7 +61,7 @@ class Pool:
             "isHosted": self.hosted,
             "isLegacy": False,
             "name": self.name,
-            "options": "none",
+            "options": self.options,
             "poolType": self.pool_type,
         }
 

@@ -39,13 +39,18 @@ Handler = Callable[[Call], Answer]
 
 @dataclass(frozen=True)
 class Route:
-    """A route: `template` below the organization; `source` says where it is described when the API description lacks it."""
+    """A route: `template` below the organization; `source` says where it is described when the API description lacks it.
+
+    Such a route may still take and give types that the API description has: `takes`, `gives` ("[T]" is a list of T).
+    """
 
     method: str
     template: str
     access: Access
     handler: Handler
     source: str = ""
+    takes: str = ""
+    gives: str = ""
     needs_version: bool = True
 
     @cached_property

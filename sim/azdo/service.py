@@ -6,6 +6,7 @@ import ipaddress
 import ssl
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -84,7 +85,7 @@ class SimulatedAzureDevOps:
     @property
     def requests(self) -> list[Recorded]:
         """The last 10 000 requests, without credentials; control requests are not among them."""
-        return list(self._application.requests)
+        return self._application.recorded()
 
     def state(self) -> dict[str, Any]:
         """The document of GET /_state."""
@@ -108,7 +109,17 @@ class SimulatedAzureDevOps:
     def add_pool(self, name: str, auto_provision: bool = False, **settings: Any) -> int:
         """A new pool; returns its number. `settings` are those of `pools.Pool`."""
         with self._state.lock:
-            return self._state.pools.add(name, self._state.now(), auto_provision=auto_provision, **settings).id
+            return self._state.add_pool(name, auto_provision=auto_provision, **settings).id
+
+    def add_elastic_pool(self, name: str, azure_id: str = "/subscriptions/0/resourceGroups/g/providers/vmss/s") -> int:
+        """A new pool whose agents Microsoft's service would start in the scale set `azure_id`; returns its number."""
+        with self._state.lock:
+            return self._state.add_elastic_pool(name, azure_id).id
+
+    def add_project(self, name: str) -> None:
+        """A new project; "demo" is there from the start."""
+        with self._state.lock:
+            self._state.queues.projects[name] = str(uuid.uuid4())
 
     def add_package(self, version: str, content: bytes, platform: str = "linux-x64", *, hashed: bool = True) -> None:
         """Offer an agent package for download; without `hashed` its metadata has no hash."""

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from threading import Condition, RLock
 from typing import Any
 
-from sim.azdo.agents import Agent, Agents, Key, checked_capabilities, text
+from sim.azdo.agents import Agent, Agents, Registration
 from sim.azdo.clock import stamp
+from sim.azdo.elastic import ElasticPool
 from sim.azdo.errors import ServiceError
 from sim.azdo.jobs import Demand, JobRequest
 from sim.azdo.packages import Packages
 from sim.azdo.pats import Pats
 from sim.azdo.pools import Pool, Pools
+from sim.azdo.queues import Queues
 from sim.azdo.sessions import Message, Session, Sessions
 from sim.azdo.tokens import Tokens
 
@@ -48,6 +50,8 @@ class State:
         self.agents = Agents()
         self.sessions = Sessions()
         self.packages = Packages()
+        self.queues = Queues()
+        self.elastic: dict[int, ElasticPool] = {}
         self.jobs: dict[int, JobRequest] = {}
         self.tokens = Tokens(f"{url}/_apis/oauth2/token", now, times.token)
         self.closing = False
@@ -55,40 +59,54 @@ class State:
 
     # agents
 
-    def register(self, pool: Pool, body: dict[str, Any]) -> Agent:
-        """A new agent from the body of its POST."""
-        key, capabilities = Key.parse(body.get("authorization")), checked_capabilities(body.get("systemCapabilities"))
-        agent = self.agents.add(pool.id, text(body, "name", ""), self.now())
-        agent.registered(capabilities, body)
-        agent.key = key
+    def register(self, pool: Pool, registration: Registration) -> Agent:
+        """A new agent. Raises ServiceError when its name is taken or cannot be."""
+        agent = self.agents.add(pool.id, registration.name, self.now())
+        agent.register(registration)
         return agent
 
-    def replace(self, agent: Agent, body: dict[str, Any]) -> None:
-        """Another machine takes the place of `agent`: same number and client id, new key, so old tokens open nothing."""
-        key, capabilities = Key.parse(body.get("authorization")), checked_capabilities(body.get("systemCapabilities"))
-        name = text(body, "name", agent.name)
-        self.agents.check_name(agent.pool_id, name, besides=agent)
-        agent.name = name
-        agent.registered(capabilities, body)
-        agent.key = key
-        agent.enabled = body.get("enabled", agent.enabled) is not False
+    def replace(self, agent: Agent, registration: Registration) -> None:
+        """Another machine takes the place of `agent`: same number and client id, new key, so old tokens open nothing. Raises ServiceError."""
+        self.agents.check_name(agent.pool_id, registration.name, besides=agent)
+        agent.name = registration.name
+        agent.register(registration)
 
     def remove_agent(self, agent: Agent) -> None:
         """Forget an agent. Raises ServiceError while it runs a job."""
-        if self.current_job(agent) is not None:
-            pool = self.pools.get(agent.pool_id)
-            raise ServiceError("TaskAgentJobStillRunningException", f'Agent "{agent.name}" is running a job for pool "{pool.name}"')
+        self._refuse_busy(agent)
         if session := self.sessions.of_agent(agent.id):
             self.close_session(session)
         del self.agents.by_id[agent.id]
 
+    def _refuse_busy(self, agent: Agent) -> None:
+        if self.current_job(agent) is not None:
+            pool = self.pools.get(agent.pool_id)
+            raise ServiceError("TaskAgentJobStillRunningException", f'Agent "{agent.name}" is running a job for pool "{pool.name}"')
+
+    def add_pool(self, name: str, **settings: Any) -> Pool:
+        """A new pool, and its queues when it is provisioned in all projects. Raises ServiceError."""
+        pool = self.pools.add(name, self.now(), **settings)
+        if pool.auto_provision:
+            self.queues.provision(pool.id, pool.name)
+        return pool
+
+    def add_elastic_pool(self, name: str, azure_id: str) -> Pool:
+        """A new pool with a scale set behind it. Raises ServiceError."""
+        pool = self.add_pool(name, options="elasticPool")
+        self.elastic[pool.id] = ElasticPool(pool.id, azure_id)
+        return pool
+
     def remove_pool(self, pool: Pool) -> None:
         """Forget a pool with its agents. Raises ServiceError while one of them runs a job."""
+        for agent in self.agents.of_pool(pool.id):
+            self._refuse_busy(agent)
         for agent in self.agents.of_pool(pool.id):
             self.remove_agent(agent)
         for job in self.jobs.values():
             if job.pool_id == pool.id and job.result is None:
                 job.finish("canceled", self.now(), "The pool was deleted.")
+        self.queues.forget(pool.id)
+        self.elastic.pop(pool.id, None)
         del self.pools.by_id[pool.id]
 
     # sessions
@@ -237,6 +255,7 @@ class State:
                     for s in self.sessions.by_id.values()
                 ],
                 "jobs": [self.job_document(job) for job in self.jobs.values()],
+                "queues": [queue.document(self.pools.get(queue.pool_id).reference()) for queue in self.queues.by_id.values()],
                 "pats": self.pats.counts(),
             }
 

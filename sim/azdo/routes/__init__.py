@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.azdo.router import Router
-from sim.azdo.routes import agents, connection, jobrequests, messages, packages, pools, sessions, token
+from sim.azdo.routes import agents, connection, elasticpools, jobrequests, messages, packages, pools, queues, sessions, token
 
 ROUTER = Router(
     [
@@ -11,6 +11,8 @@ ROUTER = Router(
         *token.ROUTES,
         *pools.ROUTES,
         *agents.ROUTES,
+        *queues.ROUTES,
+        *elasticpools.ROUTES,
         *sessions.ROUTES,
         *messages.ROUTES,
         *jobrequests.ROUTES,

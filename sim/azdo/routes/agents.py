@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.azdo.access import Access, require_agent
-from sim.azdo.agents import Agent, checked_capabilities, text
+from sim.azdo.agents import Agent, Registration, checked_capabilities, text
 from sim.azdo.errors import ServiceError
 from sim.azdo.exchange import EMPTY, Answer, Request, json_answer, list_answer
 from sim.azdo.jobs import Demand
@@ -29,13 +29,16 @@ def list_agents(call: Call) -> Answer:
 
 
 def get_agent(call: Call) -> Answer:
-    """GET one agent."""
+    """GET one agent, or whether the caller may see it."""
+    if call.request.flag("isCheckPermissions"):
+        _agent(call)
+        return json_answer(True)
     return json_answer(_document(call.state, call.request, _agent(call)))
 
 
 def add_agent(call: Call) -> Answer:
     """POST an agent: its registration."""
-    agent = call.state.register(call.state.pools.get(call.number("poolId")), call.request.document())
+    agent = call.state.register(call.state.pools.get(call.number("poolId")), Registration.parse(call.request.document()))
     return json_answer(registration(call.state, agent))
 
 
@@ -43,7 +46,7 @@ def replace_agent(call: Call) -> Answer:
     """PUT an agent: another machine, or another key, takes its place."""
     agent, body = _agent(call), call.request.document()
     _check_id(agent, body)
-    call.state.replace(agent, body)
+    call.state.replace(agent, Registration.parse(body))
     return json_answer(registration(call.state, agent))
 
 
@@ -117,5 +120,5 @@ ROUTES = (
     Route("PUT", _ONE, Access.MANAGE, replace_agent),
     Route("PATCH", _ONE, Access.MANAGE, change_agent),
     Route("DELETE", _ONE, Access.MANAGE, delete_agent),
-    Route("PUT", _ONE + "/updates", Access.AGENT, report_update, source="facts 3.2, 3.4.3"),
+    Route("PUT", _ONE + "/updates", Access.AGENT, report_update, source="facts 3.2, 3.4.3", gives="TaskAgent"),
 )

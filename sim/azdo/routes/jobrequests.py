@@ -69,7 +69,15 @@ def _count(value: str | None, default: int) -> int:
 
 _ALL = "_apis/distributedtask/pools/{poolId}/jobrequests"
 ROUTES = (
-    Route("GET", _ALL, Access.READ, list_requests, source="facts 4 (as KEDA reads it)"),
-    Route("GET", _ALL + "/{requestId}", Access.READ, get_request, source="facts 3.2"),
-    Route("PATCH", _ALL + "/{requestId}", Access.AGENT, change_request, source="facts 3.4.3"),
+    Route("GET", _ALL, Access.READ, list_requests, source="facts 4, as KEDA reads it", gives="[TaskAgentJobRequest]"),
+    Route("GET", _ALL + "/{requestId}", Access.READ, get_request, source="facts 3.2", gives="TaskAgentJobRequest"),
+    Route(
+        "PATCH",
+        _ALL + "/{requestId}",
+        Access.AGENT,
+        change_request,
+        source="facts 3.4.3",
+        takes="TaskAgentJobRequest",
+        gives="TaskAgentJobRequest",
+    ),
 )

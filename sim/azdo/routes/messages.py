@@ -40,6 +40,6 @@ def _session(call: Call) -> Session:
 
 _ALL = "_apis/distributedtask/pools/{poolId}/messages"
 ROUTES = (
-    Route("GET", _ALL, Access.AGENT, next_message, source="facts 3.4.2"),
+    Route("GET", _ALL, Access.AGENT, next_message, source="facts 3.4.2", gives="TaskAgentMessage"),
     Route("DELETE", _ALL + "/{messageId}", Access.AGENT, delete_message, source="facts 3.4.2"),
 )

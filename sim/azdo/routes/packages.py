@@ -28,7 +28,7 @@ def get_package(call: Call) -> Answer:
 
 _ALL = "_apis/distributedtask/packages/{packageType}"
 ROUTES = (
-    Route("GET", _ALL, Access.ANYBODY, list_packages, source="facts 3.2"),
-    Route("GET", _ALL + "/{platform}", Access.ANYBODY, list_packages, source="facts 3.2"),
-    Route("GET", _ALL + "/{platform}/{version}", Access.ANYBODY, get_package, source="facts 3.2"),
+    Route("GET", _ALL, Access.ANYBODY, list_packages, source="facts 3.2", gives="[PackageMetadata]"),
+    Route("GET", _ALL + "/{platform}", Access.ANYBODY, list_packages, source="facts 3.2", gives="[PackageMetadata]"),
+    Route("GET", _ALL + "/{platform}/{version}", Access.ANYBODY, get_package, source="facts 3.2", gives="PackageMetadata"),
 )

@@ -13,7 +13,7 @@ from sim.azdo.router import Call, Route
 from sim.azdo.state import State
 
 _POOL_TYPES = ("automation", "deployment")
-_ACTIONS = ("none", "manage", "use")
+ACTIONS = ("none", "manage", "use")
 _SWITCHES = {"autoProvision": "auto_provision", "autoUpdate": "auto_update", "autoSize": "auto_size"}
 
 
@@ -29,13 +29,13 @@ def list_pools(call: Call) -> Answer:
     if "poolids" in query:
         wanted = {int(part) for part in query["poolids"].split(",") if part.strip().isdecimal()}
         pools = [pool for pool in pools if pool.id in wanted]
-    choice(call.request, "actionFilter", _ACTIONS)
+    choice(call.request, "actionFilter", ACTIONS)
     return list_answer([_document(call.state, pool) for pool in pools])
 
 
 def get_pool(call: Call) -> Answer:
     """GET one pool."""
-    choice(call.request, "actionFilter", _ACTIONS)
+    choice(call.request, "actionFilter", ACTIONS)
     return json_answer(_document(call.state, call.state.pools.get(call.number("poolId"))))
 
 
@@ -46,7 +46,7 @@ def create_pool(call: Call) -> Answer:
         if body["poolType"] not in _POOL_TYPES:
             raise ServiceError("VssPropertyValidationException", f"{body['poolType']!r} is no type of a pool.")
         settings["pool_type"] = body["poolType"]
-    pool = call.state.pools.add(text(body, "name", ""), call.state.now(), **settings, **_settings(body))
+    pool = call.state.add_pool(text(body, "name", ""), **settings, **_settings(body))
     return json_answer(_document(call.state, pool))
 
 

@@ -40,6 +40,6 @@ def close_session(call: Call) -> Answer:
 
 _ALL = "_apis/distributedtask/pools/{poolId}/sessions"
 ROUTES = (
-    Route("POST", _ALL, Access.AGENT, open_session, source="facts 3.4.1"),
+    Route("POST", _ALL, Access.AGENT, open_session, source="facts 3.4.1", takes="TaskAgentSession", gives="TaskAgentSession"),
     Route("DELETE", _ALL + "/{sessionId}", Access.AGENT, close_session, source="facts 3.4.5"),
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from goldbake import proc
 from goldbake.errors import MissingError
+from goldbake.finding import Finding as Finding  # noqa: PLC0414 (also known by this place)
 from goldbake.local import vm
 from goldbake.log import Progress
 from goldbake.paths import Paths
@@ -70,31 +70,16 @@ def install_command(packages: Iterable[str]) -> str:
     return f"sudo apt-get install --no-install-recommends {' '.join(packages)}"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One row of `doctor`: what was looked at, how it is, and the fix when it is not good."""
+def examine(paths: Paths, *, organization: str = "", pool: str = "") -> list[Finding]:
+    """Look at everything that a local bake needs from this machine, and at Azure DevOps when it is configured; changes nothing."""
+    from goldbake.azdo import examine as azdo  # noqa: PLC0415 (HTTP is slow to import, and a bake needs none)
 
-    what: str
-    state: str
-    fix: str = ""
-    required: bool = True
-
-    @property
-    def good(self) -> bool:
-        return not self.fix
-
-    def document(self) -> dict[str, str | bool]:
-        return {"what": self.what, "state": self.state, "fix": self.fix, "required": self.required}
-
-
-def examine(paths: Paths) -> list[Finding]:
-    """Look at everything that a local bake needs from this machine; changes nothing."""
     rows = [_program(program, package) for program, package in BAKE.items()]
     rows.append(Finding("root", "yes") if os.geteuid() == 0 else Finding("root", "no", "run `sudo ./inv bake`"))
     rows.append(_overlay())
     rows.append(_acceleration())
     rows.append(_space(paths.cache))
-    return rows
+    return rows + azdo.examine(organization, pool)
 
 
 def require_fit(rows: Iterable[Finding]) -> None:

@@ -30,6 +30,8 @@ class Baked:
     """A finished disk, not yet checked."""
 
     raw: Path
+    kernel: Path
+    """A copy of the image's kernel: a launch on this machine starts it directly, without firmware and boot loader."""
     manifest: dict[str, Any]
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -130,7 +132,8 @@ class LocalBake:
             )
             provenance.write(document, root / provenance.IN_IMAGE)
             disk.assemble(root, raw, plan.image.disk_gib, lambda line: self._progress.detail("disk", line))
-        return Baked(raw, document, self.seconds)
+            kernel = Path(shutil.copyfile(disk.boot_files(root).kernel, self.work / "vmlinuz"))
+        return Baked(raw, kernel, document, self.seconds)
 
     def _host_files(self) -> Path:
         """What the scripts get from this machine: the toolkit's programs and the simulated agent."""

@@ -23,7 +23,12 @@ ESP_MIB = 128
 ROOT_START_MIB = ESP_START_MIB + ESP_MIB
 _TAIL_MIB = 1  # the backup GPT
 
-KERNEL_ARGUMENTS = "rw console=tty0 console=ttyS0,115200n8 net.ifnames=0 panic=30"
+KERNEL_ARGUMENTS = "rw console=tty0 console=ttyS0,115200n8 net.ifnames=0 panic=30 loglevel=4"
+"""loglevel=4: the kernel's errors, not its diary: every line of it goes through an emulated serial port."""
+
+
+KERNEL_SUFFIX = ".vmlinuz"
+"""The image's kernel lies beside its qcow2 under the same name with this suffix."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,14 @@ def test_services_that_can_wait_do_not_start_at_boot(busy: Machine) -> None:
     assert [state(busy, unit) for unit in ("apparmor.service", "containerd.service", "e2scrub_reap.service")] == ["disabled"] * 3
 
 
+def test_units_that_only_load_modules_are_masked(busy: Machine) -> None:
+    units = ("systemd-repart.service", "systemd-pstore.service", "sys-fs-fuse-connections.mount", "sys-kernel-config.mount")
+    for unit in units:
+        busy.write(f"{UNITS}/{unit}", WANTED_AT_BOOT)
+    busy.does_twice("trim-boot", {})
+    assert [state(busy, unit) for unit in units] == ["masked"] * 4
+
+
 def test_profiles_are_loaded_after_the_agent_and_before_docker(busy: Machine) -> None:
     busy.does("trim-boot", {})
     assert state(busy, "goldbake-apparmor.service") == "enabled"

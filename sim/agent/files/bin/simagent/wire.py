@@ -30,13 +30,14 @@ class Url:
         if not separator or self.scheme not in {"http", "https"}:
             raise ValueError(f"{text!r} is no absolute http or https URL")
         slash = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
-        authority, self.path = rest[:slash].rpartition("@")[2], rest[slash:] or "/"
+        authority = rest[:slash].rpartition("@")[2]
+        self.path = "".join(letter if " " < letter < "\x7f" else quote(letter) for letter in rest[slash:]) or "/"
         name, colon, port = authority.rpartition(":")
         if not colon or "]" in port:
             name, port = authority, ""
         self.host = name.strip("[]").lower()
         self.port = int(port) if port else {"http": 80, "https": 443}[self.scheme]
-        if not self.host or not 0 < self.port < 65536 or any(letter.isspace() for letter in text.strip()):
+        if not self.host or not 0 < self.port < 65536 or not all(" " < letter < "\x7f" for letter in authority):
             raise ValueError(f"{text!r} is no absolute http or https URL")
 
     @property

@@ -1,0 +1,175 @@
+"""First boot, from user-data to an agent that listens."""
+
+from __future__ import annotations
+
+import os
+
+from . import TYPE_CHECKING, gpu, register, sources, trust, userdata
+from .errors import Problem
+from .probe import probe
+from .retry import pause
+from .run import run
+from .settings import Settings
+from .status import Status, write
+from .wipe import overwrite, wipe
+
+if TYPE_CHECKING:
+    from .sources import Found
+    from .userdata import Input
+
+
+class FirstBoot:
+    """One run of the program. Killed anywhere, the next run ends with the same agent registered once:
+
+    the user-data stays where it came from until the agent is registered, `unfinished` stays until the user-data is wiped, and the agent's
+    unit does not start while `unfinished` is there.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._status = Status(settings)
+        self._unfinished = f"{settings.state}/unfinished"
+
+    def run(self) -> int:
+        """Returns the exit code: 0, or that of the error class."""
+        found: Found | None = None
+        pat = ""
+        try:
+            self._status.phase("started")
+            sources.refuse_scale_set(self._settings)
+            found = sources.find(self._settings)
+            if found is not None and not userdata.is_ours(found.data):
+                return self._not_configured(f"the user-data ({found.source}) is not goldbake's")
+            if found is None:
+                if not (os.path.exists(self._unfinished) and register.is_registered(self._settings)):
+                    return self._not_configured("this machine received no user-data")
+                self._finish(None, None, "")
+                return 0
+            self._status.phase("input", source=found.source)
+            given = userdata.parse(found.data)
+            pat = given.pat
+            self._status.secrets = [pat]
+            if not found.instance_id:
+                raise Problem("input", f"the machine's description ({found.source}) has no instance id")
+            name = userdata.agent_name(given.prefix, found.instance_id)
+            self._finish(found, given, name)
+        except Problem as problem:
+            if problem.permanent and problem.kind != "scale-set":
+                self._wipe(found, pat)
+            self._status.failed(problem)
+            return problem.code
+        return 0
+
+    def _not_configured(self, reason: str) -> int:
+        self._status.phase("not-configured", reason=reason, hint="launch it with `./inv launch`, or give it user-data yourself")
+        return 0
+
+    def _finish(self, found: Found | None, given: Input | None, name: str) -> None:
+        """From checked user-data to an agent that listens; without user-data from a registration whose wipe was interrupted."""
+        settings = self._settings
+        if given is not None:
+            self._status.phase(
+                "probe", organization=given.organization, agent={"name": name, "pool": given.pool, "version": self._status.version}
+            )
+            self._limit_life(given.ttl)
+        self._guard()
+        if given is not None and not register.is_registered(settings):
+            self._registered(given, name)
+        self._status.phase("verify")
+        agent = register.verify(settings, given, name)
+        self._status.fields["agent"] = {"id": agent.agent_id, "name": agent.name, "pool": agent.pool, "version": self._status.version}
+        if given is not None:
+            self._wipe(found, given.pat)
+            _flag(f"{settings.state}/ephemeral", given.ephemeral)
+        overwrite(self._unfinished)
+        self._status.phase("start")
+        self._start()
+        self._status.phase("online")
+
+    def _registered(self, given: Input, name: str) -> None:
+        """Ask the service, look at the GPUs, and call config.sh until it succeeds, within bounds. Raises Problem."""
+        settings = self._settings
+        deadline = settings.monotonic() + settings.probe_budget_s
+        labels: dict[str, str] | None = None
+        calls = 0
+        while True:
+            self._status.attempts += 1
+            try:
+                probe(settings, given)
+                if labels is None:
+                    labels = {**self._gpus(), **given.labels}
+                self._status.phase("register")
+                ca = trust.install(settings, given.ca)
+                write(self._unfinished, "", 0o600)
+                calls += 1
+                register.register(settings, given, name, labels, ca)
+            except Problem as problem:
+                if problem.permanent or calls >= settings.register_attempts:
+                    raise
+                wait = pause(settings, self._status.attempts, problem.retry_after)
+                if settings.monotonic() + wait > deadline:
+                    raise
+                self._status.trouble(problem)
+                self._status.publish()
+                settings.sleep(wait)
+            else:
+                self._status.fine()
+                return
+
+    def _gpus(self) -> dict[str, str]:
+        if not gpu.count(self._settings):
+            return {}
+        self._status.phase("gpu")
+        found = gpu.check(self._settings)
+        write(f"{self._settings.run}/gpu-healthy", "", 0o644)
+        return found
+
+    def _guard(self) -> None:
+        """The rule that keeps jobs from the metadata service, before there can be a job."""
+        done = run([*self._settings.systemctl, "start", "goldbake-metadata-guard.service"], 60.0)
+        if done.code != 0:
+            raise Problem("guard", "the rule that blocks the metadata service for jobs cannot be loaded")
+
+    def _limit_life(self, ttl: int) -> None:
+        """Keep the time at which the machine ends; the first one counts, however often this is run."""
+        path = f"{self._settings.state}/expires"
+        if not ttl or os.path.exists(path):
+            return
+        write(path, f"{int(self._settings.clock()) + ttl}\n", 0o644)
+        run([*self._settings.systemctl, "start", "--no-block", "goldbake-ttl.service"], 30.0)
+
+    def _wipe(self, found: Found | None, pat: str) -> None:
+        for line in wipe(self._settings, found, pat):
+            print(f"not wiped: {line}", flush=True)
+
+    def _start(self) -> None:
+        busy = f"{self._settings.run}/first-boot"  # goldbake-report stays quiet while this is there
+        write(busy, "", 0o644)
+        try:
+            done = run([*self._settings.systemctl, "start", "goldbake-agent.service"], self._settings.start_s)
+        finally:
+            overwrite(busy)
+        if done.code != 0:
+            raise Problem("agent", "the agent is registered, and its service does not get online")
+
+
+def _flag(path: str, wanted: bool) -> None:
+    if wanted:
+        write(path, "", 0o644)
+    else:
+        overwrite(path)
+
+
+def main(settings: Settings | None = None) -> int:
+    """The program. Ends with 0, the code of an error class, or 1 after a mistake of its own, of which the console sees no traceback."""
+    settings = settings or Settings()
+    try:
+        return FirstBoot(settings).run()
+    except Exception as error:  # a traceback could hold a value of the user-data
+        where = error.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        place = f"{os.path.basename(where.tb_frame.f_code.co_filename)}:{where.tb_lineno}" if where is not None else "?"
+        problem = Problem("internal", f"{type(error).__name__} at {place}")
+        Status(settings).failed(problem)
+        return problem.code

@@ -1,0 +1,35 @@
+"""A machine in a folder that its unprivileged user can reach, and the simulated service."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.azdo import SimulatedAzureDevOps
+from tests.unit.firstboot.box import Box
+
+
+@pytest.fixture
+def box() -> Iterator[Box]:
+    # Not tmp_path: its parents are closed to other users, and config.sh does not run as root.
+    folder = Path(tempfile.mkdtemp(prefix="goldbake-firstboot-"))
+    folder.chmod(0o755)
+    yield Box(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def service() -> Iterator[SimulatedAzureDevOps]:
+    with SimulatedAzureDevOps() as running:
+        yield running
+
+
+@pytest.fixture
+def given(service: SimulatedAzureDevOps) -> dict[str, Any]:
+    """User-data for the simulated service."""
+    return {"organization": service.url, "pat": service.pat, "ca": service.ca_pem}

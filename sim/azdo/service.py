@@ -8,6 +8,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -65,22 +66,23 @@ class SimulatedAzureDevOps:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert(*NAMES).configure_cert(tls)
         self.ca_pem: str = authority.cert_pem.bytes().decode()
-        self._server = Server(self._host, self._wanted_port, tls)
-        self._folder = tempfile.TemporaryDirectory(prefix="simulated-azdo-")
-        self.ca_path = Path(self._folder.name) / "ca.pem"
-        self.ca_path.write_text(self.ca_pem)
-        self.port = self._server.port
-        self.url = f"https://{self._host}:{self.port}/{self.organization}"
-        self._state = State(self.organization, self.url, self._times, self._now)
-        self._application = Application(self._state, self._rejection)
-        self.pat = self.add_pat()
-        self._server.serve(self._application.reply)
+        with ExitStack() as made:
+            server = Server(self._host, self._wanted_port, tls)
+            made.callback(server.stop)
+            self.ca_path = Path(made.enter_context(tempfile.TemporaryDirectory(prefix="simulated-azdo-"))) / "ca.pem"
+            self.ca_path.write_text(self.ca_pem)
+            self.port = server.port
+            self.url = f"https://{self._host}:{self.port}/{self.organization}"
+            self._state = State(self.organization, self.url, self._times, self._now)
+            made.callback(self._state.close)
+            self._application = Application(self._state, self._rejection)
+            self.pat = self.add_pat()
+            server.serve(self._application.reply)
+            self._made = made.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._state.close()
-        self._server.stop()
-        self._folder.cleanup()
+        self._made.close()
 
     @property
     def requests(self) -> list[Recorded]:

@@ -111,13 +111,14 @@ class State:
 
     # sessions
 
-    def open_session(self, agent: Agent, owner: str) -> Session:
-        """A session for `agent`, which is online from now on. Raises ServiceError when it has one."""
+    def open_session(self, agent: Agent, owner: str, capabilities: dict[str, str]) -> Session:
+        """A session for `agent`, which is online from now on, with these capabilities if there are any. Raises ServiceError when it has one."""
         if self.sessions.of_agent(agent.id) is not None:
             raise ServiceError("TaskAgentSessionConflictException", f"A session for agent {agent.name} already exists.")
         now = self.now()
         session = Session(agent.id, agent.pool_id, owner, now, now, Condition(self.lock))
         self.sessions.by_id[session.id] = session
+        agent.system_capabilities = capabilities or agent.system_capabilities
         agent.turn(True, now)
         self.dispatch()
         return session

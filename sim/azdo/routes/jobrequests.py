@@ -42,12 +42,13 @@ def change_request(call: Call) -> Answer:
     if job.agent_id is None or job.result is not None or job.agent_id not in call.state.agents.by_id:
         raise ServiceError("TaskAgentJobTokenExpiredException", f"The lock on job request {job.id} is not valid any more.")
     require_agent(call.identity, call.state.agents.by_id[job.agent_id])
+    result = checked_result(body["result"]) if body.get("result") is not None else None
     job.acknowledge(call.state.now())
-    if body.get("result") is None:
+    if result is None:
         job.renewals += 1
         job.locked_until = call.state.now() + call.state.times.job_lock
     else:
-        call.state.finish_job(job, checked_result(body["result"]))
+        call.state.finish_job(job, result)
     return json_answer(job.document())
 
 

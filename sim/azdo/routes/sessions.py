@@ -21,11 +21,9 @@ def open_session(call: Call) -> Answer:
     agent = call.state.agents.get(pool.id, agent_id)
     require_agent(call.identity, agent)
     capabilities = checked_capabilities(body.get("systemCapabilities"))
-    agent.version = text(reference, "version", agent.version)
-    agent.os_description = text(reference, "osDescription", agent.os_description)
-    if capabilities:
-        agent.system_capabilities = capabilities
-    session = call.state.open_session(agent, text(body, "ownerName", ""))
+    version, system = text(reference, "version", agent.version), text(reference, "osDescription", agent.os_description)
+    session = call.state.open_session(agent, text(body, "ownerName", ""), capabilities)
+    agent.version, agent.os_description = version, system
     return json_answer({"sessionId": session.id, "ownerName": session.owner, "agent": agent.reference()})
 
 

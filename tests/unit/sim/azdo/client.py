@@ -47,7 +47,7 @@ def hold(response: httpx.Response) -> None:
         assert problems is None, f"{request.method} {path} is described"
         problems = DESCRIPTION.type_problems(request.content.decode(), route.takes) if route.takes else []
         problems += DESCRIPTION.type_problems(response.text, route.gives) if route.gives and response.status_code == 200 else []
-    assert problems == [], f"{request.method} {path}"
+    assert not problems, "\n".join([f"{request.method} {path}", *problems])
 
 
 def connect(service: SimulatedAzureDevOps, *, held: bool = True, timeout: float = 10.0, **options: Any) -> httpx.Client:

@@ -13,6 +13,7 @@ from typing import Any
 
 from firstboot.main import main
 from firstboot.settings import Settings
+
 from sim import agent
 
 VERSION = "4.275.0"

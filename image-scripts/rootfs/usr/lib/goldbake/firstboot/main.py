@@ -14,6 +14,7 @@ from .status import Status, write
 from .wipe import overwrite, wipe
 
 if TYPE_CHECKING:
+    from .register import Registered
     from .sources import Found
     from .userdata import Input
 
@@ -68,17 +69,17 @@ class FirstBoot:
         """From checked user-data to an agent that listens; without user-data from a registration whose wipe was interrupted."""
         settings = self._settings
         if given is not None:
-            self._status.phase(
-                "probe", organization=given.organization, agent={"name": name, "pool": given.pool, "version": self._status.version}
-            )
+            self._status.fields["organization"] = given.organization
+            self._status.fields["agent"] = {"name": name, "pool": given.pool, "version": self._status.version}
             self._limit_life(given.ttl)
         self._guard()
-        if given is not None and not register.is_registered(settings):
-            self._registered(given, name)
-        self._status.phase("verify")
-        agent = register.verify(settings, given, name)
+        agent = self._left_by_an_earlier_run(given, name)
+        if agent is None:
+            assert given is not None
+            agent = self._registered(given, name)
         self._status.fields["agent"] = {"id": agent.agent_id, "name": agent.name, "pool": agent.pool, "version": self._status.version}
         if given is not None:
+            register.persist(settings)
             self._wipe(found, given.pat)
             _flag(f"{settings.state}/ephemeral", given.ephemeral)
         overwrite(self._unfinished)
@@ -86,7 +87,19 @@ class FirstBoot:
         self._start()
         self._status.phase("online")
 
-    def _registered(self, given: Input, name: str) -> None:
+    def _left_by_an_earlier_run(self, given: Input | None, name: str) -> Registered | None:
+        """The agent that a run before this one registered; None when there is none, or only half of one. Raises Problem."""
+        if not register.is_registered(self._settings):
+            return None
+        self._status.phase("verify")
+        try:
+            return register.verify(self._settings, given, name)
+        except Problem as problem:
+            if given is None or problem.permanent:
+                raise
+        return None
+
+    def _registered(self, given: Input, name: str) -> Registered:
         """Ask the service, look at the GPUs, and call config.sh until it succeeds, within bounds. Raises Problem."""
         settings = self._settings
         deadline = settings.monotonic() + settings.probe_budget_s
@@ -95,6 +108,7 @@ class FirstBoot:
         while True:
             self._status.attempts += 1
             try:
+                self._status.phase("probe")
                 probe(settings, given)
                 if labels is None:
                     labels = {**self._gpus(), **given.labels}
@@ -103,18 +117,18 @@ class FirstBoot:
                 write(self._unfinished, "", 0o600)
                 calls += 1
                 register.register(settings, given, name, labels, ca)
+                self._status.phase("verify")
+                agent = register.verify(settings, given, name)
             except Problem as problem:
-                if problem.permanent or calls >= settings.register_attempts:
-                    raise
                 wait = pause(settings, self._status.attempts, problem.retry_after)
-                if settings.monotonic() + wait > deadline:
+                if problem.permanent or calls >= settings.register_attempts or settings.monotonic() + wait > deadline:
                     raise
                 self._status.trouble(problem)
                 self._status.publish()
                 settings.sleep(wait)
             else:
                 self._status.fine()
-                return
+                return agent
 
     def _gpus(self) -> dict[str, str]:
         if not gpu.count(self._settings):

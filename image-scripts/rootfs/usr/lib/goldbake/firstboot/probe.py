@@ -9,6 +9,7 @@ from .errors import Problem
 from .web import Answer, Broken, Connection, trust
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from .settings import Settings
@@ -97,7 +98,7 @@ def classify(answer: Answer, what: str) -> Problem | None:
         return Problem("permission", "the PAT may not use agent pools (the service answers 403)")
     if status == 404 and what == "organization":
         return Problem("organization", "there is no such organization (the service answers 404)")
-    return Problem("service", f"the service answers {status}", retry_after=_seconds(answer.headers.get("retry-after", "")))
+    return Problem("service", f"the service answers {status}", retry_after=_seconds(answer.headers))
 
 
 def check_clock(settings: Settings, answer: Answer) -> None:
@@ -121,8 +122,13 @@ def http_date(text: str) -> float | None:
         return None
 
 
-def _seconds(retry_after: str) -> float:
-    return float(retry_after) if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 7 else 0.0
+def _seconds(headers: Mapping[str, str]) -> float:
+    """What Retry-After asks for: a number of seconds, or a date."""
+    wanted = headers.get("retry-after", "")
+    if wanted.isascii() and wanted.isdigit():
+        return float(wanted[:6])
+    until, now = http_date(wanted), http_date(headers.get("date", ""))
+    return max(0.0, until - now) if until is not None and now is not None else 0.0
 
 
 def quoted(text: str) -> str:

@@ -133,6 +133,18 @@ def verify(settings: Settings, given: Input | None, name: str) -> Registered:
     return Registered(agent_id, str(found["agentName"]), str(found.get("poolName") or (given.pool if given else "")))
 
 
+def persist(settings: Settings) -> None:
+    """Have the registration on the disk before its PAT goes: config.sh leaves that to the kernel, and a power cut would leave neither."""
+    for name in (".agent", ".credentials", ".credentials_rsaparams", ".env", ".path", "."):
+        path = f"{settings.agent_root}/{name}"
+        if os.path.exists(path):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
 def write_environment(settings: Settings, labels: dict[str, str]) -> None:
     """`.env`, which the agent takes into its environment at every start; what is in the environment is a capability."""
     lines = {"AZP_AGENT_DOWNGRADE_DISABLED": "true", "VSO_AGENT_IGNORE": ",".join(IGNORED), **labels}

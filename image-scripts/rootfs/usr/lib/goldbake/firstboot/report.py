@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from . import TYPE_CHECKING, gpu, status
 from .errors import Problem
+from .register import is_registered
+from .run import run
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -21,10 +23,21 @@ def main(arguments: Sequence[str], settings: Settings | None = None) -> int:
         current.phase("online")
         return 0
     if arguments == ["stopped"]:
-        current.failed(Problem("agent", "the agent's service has stopped for good"))
-        return 0
+        return _stopped(settings, current)
     print("usage: goldbake-report online|stopped|gpu")
     return 2
+
+
+def _stopped(settings: Settings, current: status.Status) -> int:
+    """The agent's unit, or one that it needs, has failed. First boot and the gate of the GPUs say themselves why; theirs is the better reason."""
+    before = status.read(settings)
+    if not is_registered(settings) or (before.get("phase") == "failed" and before.get("boot") == current.fields["boot"]):
+        return 0
+    if run([*settings.systemctl, "is-failed", "--quiet", "goldbake-metadata-guard.service"], 30.0).code == 0:
+        current.failed(Problem("guard", "the rule that blocks the metadata service for jobs cannot be loaded"))
+    else:
+        current.failed(Problem("agent", "the agent's service has stopped for good"))
+    return 0
 
 
 def _gate(settings: Settings) -> int:

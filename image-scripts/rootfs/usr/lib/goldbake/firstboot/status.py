@@ -41,7 +41,7 @@ class Status:
         """Enter a phase (a key of `explain.PHASES`)."""
         self.fields.update(fields)
         self.fields["phase"] = name
-        self.timings[name] = round(self._settings.uptime(), 2)
+        self.timings.setdefault(name, round(self._settings.uptime(), 2))  # of several attempts the first
         self.publish()
 
     def failed(self, problem: Problem) -> None:

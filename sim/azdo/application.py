@@ -21,7 +21,7 @@ from sim.azdo.routes.connection import anonymous_data
 from sim.azdo.state import State
 
 KEPT_REQUESTS = 10_000
-KEPT_BODY = 256 * 1024
+KEPT_BODY = 64 * 1024
 """Characters of a body that are kept."""
 
 

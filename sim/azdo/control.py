@@ -1,4 +1,7 @@
-"""What a test or a demo asks of the simulation itself, below /_: its state, requests, jobs, faults, tokens; and the packages' files."""
+"""What a test or a demo asks of the simulation itself, below /_: its state, requests, jobs, faults, tokens; and the packages' files.
+
+Whoever reaches the service reaches these too, a machine that it launched included: no answer here holds a credential but that of `POST /_pats`.
+"""
 
 from __future__ import annotations
 

@@ -186,11 +186,6 @@ class Faults:
         with self._lock:
             self._armed.clear()
 
-    def count(self) -> int:
-        """How many wait."""
-        with self._lock:
-            return len(self._armed)
-
     def take(self, request: Request) -> Fault | None:
         """The fault of this request, or None; the oldest that matches counts it."""
         with self._lock:

@@ -52,12 +52,39 @@ def test_a_pool_is_created_changed_and_deleted(admin: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{"name": ""}, {}, {"name": "a/b"}, {"name": 5}, {"name": "x", "autoUpdate": "no"}, {"name": "x", "targetSize": "3"}]
+    "body",
+    [
+        {"name": ""},
+        {},
+        {"name": "a/b"},
+        {"name": 5},
+        {"name": "x", "autoUpdate": "no"},
+        {"name": "x", "targetSize": "3"},
+        {"name": "x", "poolType": "cloud"},
+    ],
 )
 def test_a_pool_that_cannot_be_is_refused(admin: httpx.Client, body: dict[str, object]) -> None:
     answer = admin.post(POOLS, json=body)
     assert (answer.status_code, answer.json()["typeKey"]) == (400, "VssPropertyValidationException")
     assert names(admin.get(POOLS)) == ["Default"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b""])
+def test_a_body_that_is_no_object_is_refused(admin: httpx.Client, body: bytes) -> None:
+    answer = admin.post(POOLS, content=body)
+    assert (answer.status_code, answer.json()["typeKey"]) == (400, "VssPropertyValidationException")
+
+
+def test_a_pool_can_be_for_deployments(admin: httpx.Client) -> None:
+    assert admin.post(POOLS, json={"name": "film", "poolType": "deployment"}).json()["poolType"] == "deployment"
+    assert names(admin.get(POOLS, params={"poolType": "automation"})) == ["Default"]
+
+
+def test_jobs_that_waited_in_a_deleted_pool_are_cancelled(service: SimulatedAzureDevOps, admin: httpx.Client, machine: Machine) -> None:
+    machine.register()
+    job = service.queue_job("Default")
+    assert admin.delete(f"{POOLS}/1").status_code == 204
+    assert (service.job(job)["result"], service.job(job)["pool"]) == ("canceled", None)
 
 
 def test_a_second_pool_of_a_name_is_refused(service: SimulatedAzureDevOps, admin: httpx.Client) -> None:

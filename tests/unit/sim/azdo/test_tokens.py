@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
@@ -8,6 +9,13 @@ import pytest
 
 from sim.azdo import SimulatedAzureDevOps
 from tests.unit.sim.azdo.client import AGENTS, KEYS, Machine, administrator
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """A time by its distance from now, so that the tests have the same names in every process."""
+
+    ahead: int
 
 
 def test_an_agent_receives_a_token_for_its_assertion(machine: Machine) -> None:
@@ -32,16 +40,18 @@ def test_the_token_opens_connection_data_of_its_agent(machine: Machine) -> None:
         ({"exp": None}, "exp"),
         ({"sub": None}, "sub"),
         ({"iss": "11111111-1111-1111-1111-111111111111"}, "not registered"),
-        ({"exp": int(time.time()) - 900, "nbf": int(time.time()) - 1200}, "Current server time is"),
-        ({"nbf": int(time.time()) + 900, "exp": int(time.time()) + 1200}, "Current server time is"),
-        ({"exp": int(time.time()) + 86400}, "lives longer"),
+        ({"exp": Seconds(-900), "nbf": Seconds(-1200)}, "Current server time is"),
+        ({"nbf": Seconds(900), "exp": Seconds(1200)}, "Current server time is"),
+        ({"exp": Seconds(86400)}, "lives longer"),
         ({"exp": "soon"}, "must be numbers"),
     ],
     ids=str,
 )
 def test_an_assertion_that_is_not_right_is_refused_by_name(machine: Machine, changes: dict[str, Any], reason: str) -> None:
     machine.register()
-    answer = machine.exchange(jwt.encode(machine.claims(**changes), machine.key, "RS256"))
+    now = int(time.time())
+    claims = {name: now + value.ahead if isinstance(value, Seconds) else value for name, value in changes.items()}
+    answer = machine.exchange(jwt.encode(machine.claims(**claims), machine.key, "RS256"))
     assert answer.status_code == 400
     assert answer.json()["error"] in ("invalid_client", "invalid_request")
     assert reason in answer.json()["error_description"]

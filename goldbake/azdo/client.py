@@ -88,6 +88,7 @@ class Client:
         ca: Path | None = None,
         progress: Progress | None = None,
         limits: Limits | None = None,
+        tries: int = TRIES,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -95,6 +96,7 @@ class Client:
         self._pat = pat
         self._progress = progress
         self._limits = limits or Limits()
+        self._tries = tries
         self._clock = clock
         self._sleep = sleep
         self._simulated: bool | None = None
@@ -182,12 +184,12 @@ class Client:
 
     def _ask(self, asked: Asked, query: Mapping[str, str], body: Mapping[str, object] | None = None) -> _Answer:
         """The answer to a request that the service accepted, after as many attempts as it took."""
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, self._tries + 1):
             try:
                 return self._attempt(asked, query, body)
             except Refusal as refusal:
                 pause = max(refusal.wait, float(2 ** (attempt - 1)))
-                if attempt == TRIES or pause > LONGEST_WAIT_S or not _again(asked, refusal.error):
+                if attempt == self._tries or pause > LONGEST_WAIT_S or not _again(asked, refusal.error):
                     raise refusal.error from refusal.__cause__
                 if self._progress is not None:
                     self._progress.info(f"{refusal.error.message}; trying again in {pause:.0f} s")
@@ -247,7 +249,7 @@ class Client:
         if isinstance(error, httpx.TimeoutException):
             return asked.error(Kind.ANSWER_TIMEOUT, seconds=f"{self._limits.read:g}")
         if isinstance(error, httpx.ProxyError):
-            return asked.error(Kind.PROXY, problem=self._told(str(error)))
+            return asked.error(Kind.PROXY, host=connection.counterpart(asked), problem=self._told(str(error)))
         if isinstance(error, httpx.DecodingError):
             return asked.error(Kind.BAD_ANSWER, problem="it cannot be unpacked")
         return connection.failure(asked, error, self._told)

@@ -60,7 +60,7 @@ def unusable_proxy(error: Exception) -> AzureDevOpsError:
 
 def failure(asked: Asked, error: Exception, tell: Tell) -> AzureDevOpsError:
     """Why there is no answer, from the first cause that says something."""
-    host, causes = _counterpart(asked), _causes(error)
+    host, causes = counterpart(asked), _causes(error)
     for cause in causes:
         kind = _kind(cause)
         if kind is not None:
@@ -76,7 +76,7 @@ def _kind(cause: BaseException) -> Kind | None:
     return next((kind for types, kind in _BY_CAUSE if isinstance(cause, types)), None)
 
 
-def _counterpart(asked: Asked) -> str:
+def counterpart(asked: Asked) -> str:
     """Whom this machine connects to: the host itself, or the proxy on the way to it, without the proxy's password."""
     host = urlsplit(asked.organization).hostname or ""
     proxies = urllib.request.getproxies_environment()

@@ -7,7 +7,7 @@
         ├── ServiceError      exit 1   the service answered, and not as it should
         └── Unreachable       exit 1   no answer came
 
-`python -m goldbake.azdo.errors` writes docs/reference/errors-azdo.md; a test fails when it is stale.
+`goldbake.azdo.reference` writes docs/reference/errors-azdo.md from it.
 """
 
 from __future__ import annotations
@@ -15,15 +15,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from goldbake.errors import GoldbakeError, MissingError, UsageError
-from goldbake.paths import PROJECT
 
 SCOPE = "Agent Pools (Read & manage)"
 """The scope of a PAT that may register and remove agents: vso.agentpools_manage."""
-
-PAGE = PROJECT / "docs" / "reference" / "errors-azdo.md"
 
 
 class Kind(StrEnum):
@@ -334,44 +330,3 @@ def azdo_error(kind: Kind, **values: object) -> AzureDevOpsError:
     """The error of this kind with its values filled in."""
     row = ROWS[kind]
     return row.type(kind, row.what.format_map(values), hint=row.hint.format_map(values))
-
-
-def reference() -> str:
-    """The reference page."""
-    lines = [
-        "# Errors of Azure DevOps",
-        "",
-        "<!-- Generated from goldbake/azdo/errors.py by `python -m goldbake.azdo.errors`; change it there. -->",
-        "",
-        "Every answer but 200 with JSON is an error. Each says what, and what to do; words in capitals stand for your values. What may pass is",
-        "tried four times. `kind` is the name that `./inv launch --json` and the journal use.",
-    ]
-    for kind, row in ROWS.items():
-        values = _Names()
-        lines += [
-            "",
-            f"## {kind}",
-            "",
-            f"- when: {row.when}",
-            f"- what: {row.what.format_map(values)}",
-            f"- hint: {row.hint.format_map(values)}",
-            f"- exit code: {int(row.type.exit_code)}; tried again: {row.retry}",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-class _Names(dict[str, str]):
-    """What stands for a value on the reference page."""
-
-    def __missing__(self, name: str) -> str:
-        endings = {"said": ": TEXT", "meant": "", "of_pool": "", "wait": "", "wait_for": "", "pool_word": "POOL"}
-        return endings.get(name, name.upper())
-
-
-def write(page: Path = PAGE) -> None:
-    """Write the reference page."""
-    page.write_text(reference(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write()

@@ -31,7 +31,7 @@ def _rows(flag: str, pool_flag: str, environ: MutableMapping[str, str]) -> Itera
         for warning in warnings:
             text, _, fix = warning.partition("; ")
             yield Finding("PAT file", text, fix, required=False)
-        with Client(url, pat) as client:
+        with Client(url, pat, tries=2) as client:
             pools = Pools(client)
             who = pools.check()
             yield Finding("organization", f"{url}{' (simulated)' if client.simulated else ''}", required=False)

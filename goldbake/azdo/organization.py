@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from goldbake.azdo.errors import Kind, azdo_error
+from goldbake.azdo.errors import AzureDevOpsError, Kind, azdo_error
 
 HOSTED = "dev.azure.com"
 """The host of Azure DevOps Services; an organization is the first part of the path there."""
@@ -26,15 +26,17 @@ def organization_url(text: str) -> str:
     value = text.strip()
     if _NAME.fullmatch(value):
         return f"https://{HOSTED}/{value}"
+    shown = re.sub(r"[^/]*@", "", value)
+    if not (shown.isascii() and shown.isprintable()):
+        raise _invalid(shown, "it has letters that no address has")
     if "://" not in value:
-        raise _invalid(value, _no_name(value))
+        raise _invalid(shown, _no_name(shown))
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError as error:
-        raise _invalid(re.sub(r"//[^/]*@", "//", value), "it is no URL") from error
+        raise _invalid(shown, "it is no URL") from error
     host = parts.hostname or ""
-    shown = value.replace(f"{parts.netloc.rpartition('@')[0]}@", "", 1)
     if problem := _problem(parts, host, port, shown):
         raise _invalid(shown, problem)
     netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port not in (None, 443) else "")
@@ -49,7 +51,7 @@ def tokens_page(organization: str = "") -> str:
 def _problem(parts: SplitResult, host: str, port: int | None, shown: str) -> str:
     """Why these parts are no organization's URL; empty when they are one."""
     names = [part for part in parts.path.split("/") if part]
-    rest = shown.partition("://")[2]
+    rest = shown.partition("://")[2][:_LONGEST]
     checks = (
         (parts.scheme.lower() != "https", f"a PAT is only sent by https; write https://{rest}"),
         ("@" in parts.netloc, f"a user or password does not belong there; write https://{rest}"),
@@ -69,10 +71,10 @@ def _no_name(value: str) -> str:
     if not value:
         return "it is empty"
     if "." in value or "/" in value:
-        return f"is it meant as https://{value}?" if value.isascii() and value.isprintable() else "it is no URL"
+        return f"is it meant as https://{value[:_LONGEST]}?"
     return "a name has letters, digits and hyphens, at most 50, and no hyphen at an end"
 
 
-def _invalid(value: str, problem: str) -> Exception:
+def _invalid(value: str, problem: str) -> AzureDevOpsError:
     shown = value if len(value) <= 80 else value[:79] + "…"
     return azdo_error(Kind.ORGANIZATION_INVALID, value=repr(shown), problem=problem)

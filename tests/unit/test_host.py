@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from goldbake import host
+from goldbake import host, proc
+from goldbake.azdo import credentials
 from goldbake.errors import MissingError
-from goldbake.host import Finding
+from goldbake.finding import Finding
 from goldbake.log import Progress
-from goldbake.paths import Paths
+from goldbake.paths import PROJECT, Paths
 
 NEEDED = {"mmdebstrap": "mmdebstrap", "surely-not-there": "a-package"}
 
@@ -71,6 +73,28 @@ def test_doctor_names_each_missing_program_and_too_little_disk(tmp_path: Path, m
     assert rows["sh"].good
     assert rows["surely-not-there"].fix == "sudo apt-get install --no-install-recommends a-package"
     assert "GOLDBAKE_HOME" in rows["disk"].fix
+
+
+def test_doctor_says_how_to_have_azure_devops_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AZP_URL", "AZP_TOKEN", "AZP_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    row = host.examine(Paths(tmp_path, tmp_path / "cache", tmp_path / "state"))[-1]
+    assert (row.what, row.state, row.required) == ("Azure DevOps", "not configured", False)
+    assert "AZP_URL" in row.fix
+
+
+def test_doctor_tells_of_a_wrong_organization_and_a_bake_does_not_need_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "_taken", {})
+    monkeypatch.setenv("AZP_TOKEN", "not-sent-to-anybody")
+    row = host.examine(Paths(tmp_path, tmp_path / "cache", tmp_path / "state"), organization="http://tfs.example/foo", pool="gpu")[-1]
+    assert (row.what, row.good, row.required) == ("organization", False, False)
+    assert "http://tfs.example/foo" in row.state
+
+
+def test_a_bake_does_not_import_http() -> None:
+    """It takes a tenth of a second, and a bake with nothing to do takes less."""
+    code = "import sys, goldbake.host, goldbake.bake; sys.exit('httpx' in sys.modules)"
+    assert proc.run([sys.executable, "-c", code], cwd=PROJECT, check=False).code == 0
 
 
 def test_doctor_passes_when_only_wishes_are_open() -> None:

@@ -48,6 +48,8 @@ class _Disk:
         if self._sector not in (512, 1024, 2048, 4096) or not self._cluster or not size:
             raise NotFat("no file system")
         sectors = self._number(19, 2) or self._number(32, 4)
+        if sectors * self._sector > len(disk):
+            raise NotFat("it breaks off")
         self._data = folder + -(-entries * 32 // self._sector) * self._sector
         clusters = (sectors * self._sector - self._data) // self._cluster
         self._bits = 12 if clusters < 4085 else 16 if clusters < 65525 else 32

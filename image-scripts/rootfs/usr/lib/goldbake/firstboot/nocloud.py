@@ -63,7 +63,7 @@ def _label(device: str) -> str:
             if not found:
                 file.seek(32768)
                 head = file.read(2048)
-                found = head[40:72].decode("ascii", "replace").strip() if head[1:6] == b"CD001" else ""
+                found = head[40:72].decode("ascii", "replace").rstrip("\0 ") if head[1:6] == b"CD001" else ""
     except OSError:  # an empty drive
         return ""
     return found
@@ -96,7 +96,7 @@ def _read_mounted(settings: Settings, device: str) -> dict[str, bytes]:
 
 
 def _instance_id(meta_data: bytes) -> str:
-    """`instance-id: ID` of a file that is YAML, of which this is one line. Raises Problem (input)."""
+    """`instance-id: ID` of a file that is YAML, of which this is one line; empty when it is not there."""
     match = re.search(
         rb"^[ \t]*[\"']?instance-id[\"']?[ \t]*:[ \t]*[\"']?([A-Za-z0-9._-]+)[\"']?[ \t]*,?[ \t\r]*$", meta_data, re.MULTILINE
     )

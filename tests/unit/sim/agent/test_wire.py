@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.agent.files.bin.simagent.errors import NetworkError
-from sim.agent.files.bin.simagent.wire import Connection, Interrupted, Proxy, Response, Url, quote, trust
+from sim.agent.files.bin.simagent.stream import Interrupted, trust
+from sim.agent.files.bin.simagent.wire import Connection, Proxy, Response, Url, quote
 
 
 @contextmanager
@@ -133,9 +134,15 @@ def test_body_is_read_however_it_is_sent(answer: bytes) -> None:
         b"HTTP/1.1 200 OK\r\nA: b\r\n",
     ],
 )
-def test_broken_answer_is_an_error_and_not_an_answer(answer: bytes) -> None:
-    with answering(answer) as (url, _), pytest.raises(NetworkError):
-        ask(url)
+@pytest.mark.parametrize("interruptible", [False, True])
+def test_broken_answer_is_an_error_and_not_an_answer(answer: bytes, interruptible: bool) -> None:
+    reading, writing = os.pipe()
+    try:
+        with answering(answer) as (url, _), pytest.raises(NetworkError):
+            ask(url, wake=reading if interruptible else -1)
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def test_silence_is_a_time_out() -> None:
@@ -188,7 +195,7 @@ def test_plain_proxy_gets_the_whole_address_and_its_credential() -> None:
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b"HTTP/1.1 200"])
 def test_proxy_that_refuses_the_tunnel_is_named(answer: bytes) -> None:
-    with answering(answer) as (proxy, received), pytest.raises(NetworkError, match="tunnel"):
+    with answering(answer) as (proxy, received), pytest.raises(NetworkError, match=r"tunnel|headers"):
         ask(Url("https://service.invalid/"), proxy=Proxy(proxy))
     assert received[0].startswith(b"CONNECT service.invalid:443 HTTP/1.1\r\n")
 

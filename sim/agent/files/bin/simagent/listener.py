@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import _signal  # type: ignore[import-not-found]
 import os
 import select
-import signal
 
-from . import store
+from . import jsontext, store
 from .capabilities import system
 from .configure import connect, credential_of
 from .errors import AgentError, NetworkError, ServiceError, TokenError, Unauthorized
@@ -16,7 +15,7 @@ from .oauth import Pat
 from .pace import CLOCK_SKEW_S, SESSION_CONFLICT_S, SESSION_RETRY_S, scaled
 from .rsa import Key
 from .service import Session
-from .wire import Interrupted
+from .stream import Interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,8 +102,8 @@ class Listener:
             console.line("Exiting...")
             return SUCCESS
         finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+            _signal.signal(_signal.SIGTERM, _signal.SIG_IGN)
             if self._job is not None:
                 self._job.cancel()
                 self._job.wait()
@@ -243,7 +242,7 @@ class Listener:
     def _handle(self, message: dict[str, Any]) -> int | None:
         """Act on a message; a code when the listener has to end."""
         kind = str(message.get("messageType", ""))
-        content = json.loads(message.get("body") or "{}")
+        content = jsontext.loads(message.get("body") or "{}")
         self._console.log(f"message {message['messageId']}: {kind}")
         if kind in {"PipelineAgentJobRequest", "JobRequest"}:
             from .jobs import Job
@@ -276,6 +275,6 @@ class Listener:
 def run(inputs: Inputs, files: Store, console: Console, version: str) -> int:
     """Be an agent. Raises AgentError when this folder holds none."""
     listener = Listener(inputs, files, console, version)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: listener.stop())
+    for number in (_signal.SIGINT, _signal.SIGTERM):
+        _signal.signal(number, lambda *_: listener.stop())
     return listener.run()

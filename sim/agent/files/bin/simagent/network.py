@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from binascii import b2a_base64
 
-from . import store, wire
+from . import store, stream, wire
 from .errors import AgentError, InputError
 from .store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ssl
+    import _ssl
     from collections.abc import Mapping
 
     from .inputs import Inputs
@@ -59,9 +59,9 @@ class Network:
         if inputs.given("sslcacert"):
             files.save(store.CERTIFICATES, {"CACert": os.path.abspath(self.ca_file)})
 
-    def context(self) -> ssl.SSLContext:
+    def context(self) -> _ssl._SSLContext:
         """What certificates are held against; there is no way to switch that off. Raises NetworkError."""
-        return wire.trust(self.ca_file)
+        return stream.trust(self.ca_file)
 
     def proxy(self, address: wire.Url) -> wire.Proxy | None:
         """The proxy for `address`, None when it is reached directly. Raises AgentError."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from binascii import b2a_base64
 
+from . import jsontext
 from .errors import TokenError
 from .wire import Url, quote
 
@@ -58,7 +58,7 @@ class Assertion:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         answer = session.patiently("POST", Url(self._endpoint), headers, form.encode(), also=(429, 500))
         try:
-            document: dict[str, Any] = json.loads(answer.body)
+            document: dict[str, Any] = jsontext.loads(answer.body)
             if answer.status != 200:
                 raise TokenError(str(document.get("error_description") or document.get("error") or answer.status))
             self._token = str(document["access_token"])
@@ -90,7 +90,7 @@ def guid() -> str:
 
 
 def _part(document: dict[str, Any]) -> str:
-    return _url_safe(json.dumps(document, separators=(",", ":")).encode())
+    return _url_safe(jsontext.dumps(document).encode())
 
 
 def _url_safe(data: bytes) -> str:

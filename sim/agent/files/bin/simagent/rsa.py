@@ -6,9 +6,9 @@ of 40): 0.26 s of one CPU against 0.23 s, so two CPUs make it faster than openss
 
 from __future__ import annotations
 
-import hashlib
+import _signal  # type: ignore[import-not-found]
 import os
-import signal
+from _hashlib import openssl_sha256
 from binascii import a2b_base64, b2a_base64
 
 TYPE_CHECKING = False
@@ -66,7 +66,7 @@ class Key:
 
     def sign(self, data: bytes) -> bytes:
         """RS256: PKCS #1 v1.5 with SHA-256."""
-        info = _SHA256_INFO + hashlib.sha256(data).digest()
+        info = _SHA256_INFO + openssl_sha256(data).digest()
         size = (self.modulus.bit_length() + 7) // 8
         number = int.from_bytes(b"\0\1" + b"\xff" * (size - len(info) - 3) + b"\0" + info, "big")
         one, two = pow(number, self._dp, self._p), pow(number, self._dq, self._q)
@@ -98,7 +98,7 @@ class Search:
         """End the children, if they are still there."""
         for pid, pipe in self._children:
             os.close(pipe)
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, _signal.SIGKILL)
             os.waitpid(pid, 0)
         self._children = []
 
@@ -153,8 +153,8 @@ def _child() -> tuple[int, int]:
     if pid == 0:
         try:
             os.close(reading)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+            _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
             os.write(writing, prime().to_bytes(_PRIME_BYTES, "big"))
         finally:
             os._exit(0)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 
+from . import jsontext
 from .errors import AgentError, NetworkError, ServiceError, Unauthorized
 from .oauth import Assertion, Pat, guid
 from .pace import BACKOFF_S, pause
@@ -12,7 +12,7 @@ from .wire import Connection, Response, Url, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ssl
+    import _ssl
     from collections.abc import Callable
     from typing import Any
 
@@ -46,7 +46,7 @@ class Session:
         self._credential, self._network, self._console, self._version = credential, network, console, version
         self._routes: dict[str, tuple[str, str, str]] = {}
         self._open: dict[str, Connection] = {}
-        self._context: ssl.SSLContext | None = None
+        self._context: _ssl._SSLContext | None = None
         self._id = guid()
         self.wake = -1
         """A file descriptor: while it is readable, waiting for an answer ends with Interrupted."""
@@ -95,13 +95,13 @@ class Session:
     def call(self, method: str, url: str, body: object = None, *, version: str = API_VERSION) -> dict[str, Any]:
         """One call: the JSON of its answer, empty for an answer without a body. Raises ServiceError, Unauthorized, NetworkError, TokenError."""
         address = Url(url)
-        content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        content = b"" if body is None else jsontext.dumps(body).encode()
         answer = self._authorized(method, address, content, version)
         kind = answer.headers.get("content-type", "")
         document: object = {}
         if "json" in kind and answer.body:
             try:
-                document = json.loads(answer.body)
+                document = jsontext.loads(answer.body)
             except ValueError as error:
                 raise ServiceError(f"The answer of {address.origin} is no JSON: {error}", status=answer.status) from error
         if not 200 <= answer.status < 300:

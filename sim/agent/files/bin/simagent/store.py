@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 
+from . import jsontext
 from .errors import AgentError, NotConfigured
 
 TYPE_CHECKING = False
@@ -45,7 +45,7 @@ class Store:
         if not self.has(name):
             return {}
         try:
-            found = json.loads(self.text(name))
+            found = jsontext.loads(self.text(name))
         except ValueError as error:
             raise AgentError(f"{self.path(name)} is damaged: {error}") from error
         if not isinstance(found, dict):
@@ -58,7 +58,7 @@ class Store:
 
     def save(self, name: str, document: dict[str, Any], *, private: bool = False) -> None:
         """Write a JSON file; members that are None are left out."""
-        self.write(name, json.dumps({key: value for key, value in document.items() if value is not None}, indent=2), private=private)
+        self.write(name, jsontext.dumps({key: value for key, value in document.items() if value is not None}, "  "), private=private)
 
     def write(self, name: str, text: str, *, private: bool = False, mode: int = 0) -> None:
         with open(self.path(name), "w", encoding="utf-8") as file:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any
 
 from sim.azdo.access import ANONYMOUS_TEXT, REFUSED_TEXT, SIGN_IN_PAGE
@@ -24,6 +25,8 @@ class Action(StrEnum):
     """203 with the HTML of a sign-in page."""
     SIGN_IN_REDIRECT = "sign-in-redirect"
     """302 to a sign-in page."""
+    EXPIRED = "expired"
+    """401 with the page "Access Denied: The Personal Access Token used has expired."."""
     FORBIDDEN = "forbidden"
     """403 AccessDeniedException."""
     NOT_FOUND = "not-found"
@@ -82,6 +85,12 @@ class Fault:
     def __post_init__(self) -> None:
         object.__setattr__(self, "action", Action(self.action))
         re.compile(self.path)
+        for name in ("times", "skip", "seconds"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float if name == "seconds" else int) or not 0 <= value < 1e9:
+                raise ValueError(f"{name} of a fault is a number from 0, not {value!r}")
+        if self.status not in range(500, 600) or self.status not in set(HTTPStatus):
+            raise ValueError(f"status of a fault is that of a server error, not {self.status!r}")
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> Fault:
@@ -144,10 +153,13 @@ def _fixed(status: int, body: str, content_type: str) -> Callable[[Fault, Reques
     return lambda _, __, ___: answer
 
 
+_EXPIRED_PAGE = "<html><head><title>Access Denied: The Personal Access Token used has expired.</title></head></html>"
+
 _ANSWERS: dict[Action, Callable[[Fault, Request, str], Answer]] = {
     Action.UNAUTHORIZED: _unauthorized,
     Action.SIGN_IN_PAGE: _fixed(203, SIGN_IN_PAGE, HTML),
     Action.SIGN_IN_REDIRECT: _redirect,
+    Action.EXPIRED: _fixed(401, _EXPIRED_PAGE, HTML),
     Action.FORBIDDEN: _forbidden,
     Action.NOT_FOUND: _fixed(404, NOT_FOUND_PAGE, HTML),
     Action.THROTTLED: _throttled,

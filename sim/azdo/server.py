@@ -118,8 +118,12 @@ class Connection(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(error_answer(error))
             return
-        headers = dict(self.headers.items())
-        self._reply(self.server.respond(Request.parse(self.command, self.path, headers, body), self._alive))
+        try:
+            request = Request.parse(self.command, self.path, dict(self.headers.items()), body)
+        except ValueError as error:  # a target such as //[
+            self.send_error(400, str(error))
+            return
+        self._reply(self.server.respond(request, self._alive))
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD = do_GET
 

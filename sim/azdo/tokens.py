@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class Tokens:
     def _check_times(self, claims: dict[str, object]) -> None:
         now = self._now()
         times = {name: claims[name] for name in ("exp", "nbf") if name in claims}
-        if not all(isinstance(value, int | float) for value in times.values()):
+        if not all(isinstance(value, int | float) and math.isfinite(value) for value in times.values()):
             raise TokenError("invalid_request", "exp and nbf must be numbers.")
         expires, begins = float(str(claims["exp"])), float(str(claims.get("nbf", now)))
         if expires < now - LEEWAY_S or begins > now + LEEWAY_S:

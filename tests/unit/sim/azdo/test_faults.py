@@ -29,6 +29,7 @@ def failing(service: SimulatedAzureDevOps, *faults: Fault, timeout: float = 10.0
         ("unauthorized", 401, "application/json"),
         ("sign-in-page", 203, "text/html"),
         ("sign-in-redirect", 302, "text/html"),
+        ("expired", 401, "text/html"),
         ("forbidden", 403, "application/json"),
         ("not-found", 404, "text/html"),
         ("throttled", 429, "application/json"),
@@ -236,6 +237,11 @@ def test_requests_that_failed_are_recorded_with_their_fault(service: SimulatedAz
         ({"action": "reset", "when": "now"}, "no when"),
         ({"action": "reset", "path": "("}, "unterminated"),
         ({}, "action"),
+        ({"action": "reset", "times": "x"}, "times"),
+        ({"action": "reset", "skip": -1}, "skip"),
+        ({"action": "hang", "seconds": True}, "seconds"),
+        ({"action": "server-error", "status": 200}, "status"),
+        ({"action": "server-error", "status": 599}, "status"),
     ],
 )
 def test_a_fault_that_cannot_be_is_refused(value: dict[str, Any], reason: str) -> None:

@@ -134,6 +134,7 @@ def test_a_client_that_waits_for_leave_to_send_gets_it(service: SimulatedAzureDe
         (b"POST /demo HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (LONGEST_BODY + 1), 413),
         (b"POST /demo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nten\r\n", 400),
         (b"POST /demo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % (LONGEST_BODY + 1), 413),
+        (b"GET http://[/x HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 404),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,8 @@ def test_the_token_opens_connection_data_of_its_agent(machine: Machine) -> None:
         ({"nbf": Seconds(900), "exp": Seconds(1200)}, "Current server time is"),
         ({"exp": Seconds(86400)}, "lives longer"),
         ({"exp": "soon"}, "must be numbers"),
+        ({"exp": math.nan}, "must be numbers"),
+        ({"exp": math.inf}, "must be numbers"),
     ],
     ids=str,
 )

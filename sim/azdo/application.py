@@ -101,7 +101,7 @@ class Application:
         if fault.action not in HANDLED:
             return Reply(wrong_answer(fault, request, stamp(self.state.now())))
         answer = self._handle(request, alive, anonymous=fault.action is Action.ANONYMOUS)
-        if fault.action is Action.NO_AUTHORIZATION and answer.status == 200 and request.method in ("POST", "PUT"):
+        if fault.action is Action.NO_AUTHORIZATION and answer.status == 200:
             answer = self._strip(answer)
         if fault.action is Action.LOST:
             return Reply(None, reset=True)

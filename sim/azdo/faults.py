@@ -65,6 +65,14 @@ HANDLED = frozenset({Action.NO_AUTHORIZATION, Action.LOST, Action.TRUNCATED, Act
 """Actions that come after the request was handled."""
 
 
+PLACES: Mapping[Action, tuple[str, str]] = {
+    Action.NO_AUTHORIZATION: ("POST|PUT", "/agents(/[0-9]+)?/?$"),
+    Action.CLOCK_SKEW: ("POST", "/oauth2/token/?$"),
+    Action.ANONYMOUS: ("GET", "/connectionData/?$"),
+}
+"""Actions that only some requests can meet: patterns of their methods and paths."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One failure.
@@ -103,7 +111,10 @@ class Fault:
             raise ValueError(str(error)) from error
 
     def matches(self, request: Request) -> bool:
-        """Whether it is for this request."""
+        """Whether it is for this request; what can only happen to some requests is not spent on others."""
+        method, place = PLACES.get(Action(self.action), ("", ""))
+        if not re.search(method, request.method) or not re.search(place, request.path, re.IGNORECASE):
+            return False
         return self.method in ("*", request.method) and re.search(self.path, request.path, re.IGNORECASE) is not None
 
 

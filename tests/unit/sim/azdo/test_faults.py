@@ -216,6 +216,20 @@ def test_an_agent_without_authorization_runs_with_the_token_of_its_registration(
     assert service.state()["agents"][0]["status"] == "online"
 
 
+def test_a_fault_of_one_kind_of_request_is_not_spent_on_others(
+    service: SimulatedAzureDevOps, admin: httpx.Client, machine: Machine
+) -> None:
+    machine.register()
+    for action in ("no-authorization", "clock-skew", "anonymous"):
+        service.fault(Fault(action))
+    admin.get(POOLS)
+    admin.post(POOLS, json={"name": "gpu"})
+    assert service.state()["agents"][0]["key"] is not None
+    assert admin.get("/_apis/connectionData").json()["authenticatedUser"]["providerDisplayName"] == "Anonymous"
+    assert [machine.exchange().status_code, machine.exchange().status_code] == [400, 200]
+    assert "authorization" not in admin.put(f"{AGENTS}/1", json=machine.body()).json()
+
+
 def test_connection_data_can_be_that_of_nobody(service: SimulatedAzureDevOps) -> None:
     with failing(service, Fault("anonymous", path="/connectionData$")) as client:
         data = client.get("/_apis/connectionData", auth=("x", "wrong")).json()

@@ -33,3 +33,11 @@ def service() -> Iterator[SimulatedAzureDevOps]:
 def given(service: SimulatedAzureDevOps) -> dict[str, Any]:
     """User-data for the simulated service."""
     return {"organization": service.url, "pat": service.pat, "ca": service.ca_pem}
+
+
+@pytest.fixture
+def another_box() -> Iterator[Box]:
+    folder = Path(tempfile.mkdtemp(prefix="goldbake-firstboot-"))
+    folder.chmod(0o755)
+    yield Box(folder)
+    shutil.rmtree(folder)

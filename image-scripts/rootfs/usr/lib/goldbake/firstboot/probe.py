@@ -6,7 +6,7 @@ import json
 
 from . import TYPE_CHECKING
 from .errors import Problem
-from .web import Answer, Broken, Connection, trust
+from .web import Answer, Broken, Connection, Refused, trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +69,8 @@ def _ask(settings: Settings, server: Connection, path: str, headers: dict[str, s
         if error.verify_code in (9, 10):  # not yet valid, expired: our clock more often than their certificate
             raise Problem("clock", f"the service's certificate: {error.verify_message}") from None
         raise Problem("tls", f"the service's certificate: {error.verify_message}") from None
+    except Refused as error:
+        raise Problem("network", str(error)) from None
     except Broken as error:
         raise Problem("service", str(error)) from None
     except OSError as error:

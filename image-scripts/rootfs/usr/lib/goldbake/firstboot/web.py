@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
+    from .tunnel import Inner
+
 _LIMIT = 4 << 20
 
 
 class Broken(Exception):
     """What came is not HTTP, or is not all of it."""
+
+
+class Refused(Broken):
+    """A proxy does not let us through."""
 
 
 class Answer:
@@ -48,7 +54,7 @@ class Connection:
         self._tls = tls
         self._proxy = URL.fullmatch(proxy)
         self._timeout = timeout
-        self._link: socket.socket | None = None
+        self._link: socket.socket | Inner | None = None
         self._rest = b""
 
     def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
@@ -86,38 +92,46 @@ class Connection:
             self.close()
         return answer
 
-    def _open(self, deadline: float) -> socket.socket:
+    def _open(self, deadline: float) -> socket.socket | Inner:
         proxy = self._proxy
-        if proxy:
-            address = (proxy["host"].strip("[]"), int(proxy["port"] or (443 if proxy["scheme"] == "https" else 80)))
+        if not proxy:
+            link = _connect(self._host, self._port, deadline)
         else:
-            address = (self._host, self._port)
-        link = socket.create_connection(address, timeout=_left(deadline))
+            link = _connect(proxy["host"].strip("[]"), int(proxy["port"] or (443 if proxy["scheme"] == "https" else 80)), deadline)
         try:
-            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if proxy:
-                link = self._tunnel(link, proxy["scheme"] == "https", address[0], deadline)
-            if self._secure:
-                assert self._tls is not None
-                link.settimeout(_left(deadline))
-                link = self._tls.wrap_socket(link, server_hostname=self._host)
+            if not proxy:
+                return self._wrapped(link, self._host, deadline) if self._secure else link
+            return self._through(link, proxy["host"].strip("[]"), proxy["scheme"] == "https", deadline)
         except BaseException:
             link.close()
             raise
-        return link
 
-    def _tunnel(self, link: socket.socket, secure: bool, proxy_host: str, deadline: float) -> socket.socket:
+    def _through(self, link: socket.socket, proxy: str, secure: bool, deadline: float) -> socket.socket | Inner:
         """Ask the proxy for a connection to the server."""
-        if secure:
-            raise Broken("an https proxy cannot be asked by first boot")
-        self._link = link
-        target = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
-        self._send(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode(), deadline)
-        answer = self._receive("CONNECT", deadline)
-        self._link = None
-        if answer.status != 200:
-            raise Broken(f"the proxy {proxy_host} answered {answer.status}")
-        return link
+        outer = self._wrapped(link, proxy, deadline) if secure else link
+        try:
+            self._link = outer
+            target = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+            self._send(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode(), deadline)
+            answer = self._receive("CONNECT", deadline)
+            self._link = None
+            if answer.status != 200:
+                raise Refused(f"the proxy {proxy} answers {answer.status}")
+            if not secure:
+                return self._wrapped(outer, self._host, deadline)
+            from .tunnel import Inner
+
+            assert self._tls is not None
+            outer.settimeout(_left(deadline))
+            return Inner(outer, self._tls, self._host)
+        except BaseException:
+            outer.close()
+            raise
+
+    def _wrapped(self, link: socket.socket, host: str, deadline: float) -> socket.socket:
+        assert self._tls is not None
+        link.settimeout(_left(deadline))
+        return self._tls.wrap_socket(link, server_hostname=host)
 
     def _send(self, data: bytes, deadline: float) -> None:
         assert self._link is not None
@@ -199,6 +213,12 @@ class Connection:
                 return body
             body += self._exactly(size, deadline)
             self._line(deadline)
+
+
+def _connect(host: str, port: int, deadline: float) -> socket.socket:
+    link = socket.create_connection((host, port), timeout=_left(deadline))
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return link
 
 
 def _left(deadline: float) -> float:

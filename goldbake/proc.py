@@ -153,6 +153,26 @@ def started(
                     pass
 
 
+def detached(argv: Sequence[str | Path], log: Path, *, cwd: Path | None = None) -> None:
+    """Start a program that goes on after this process, in a session of its own; what it prints goes to `log`.
+
+    Nothing here waits for it or knows its id: it is found by its command line. Raises MissingError when it is not installed.
+    """
+    command = [str(part) for part in argv]
+    if find(command[0]) is None:
+        raise missing(command[0])
+    with log.open("ab") as output:
+        subprocess.run(
+            ["setsid", "--fork", *command],
+            env=environment(),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+
+
 def stop_child(child: subprocess.Popen[bytes], grace: float = _STOP_S) -> None:
     """End `child`: SIGTERM, up to `grace` seconds, then SIGKILL to its whole group."""
     if child.poll() is None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from goldbake import proc
 from goldbake.errors import BakeError, ProcessError
+from goldbake.local import cgroups
 
 _TARGET = """\
 [Unit]
@@ -108,6 +109,24 @@ def booted(root: Path, work: Path, *, name: str, stop: threading.Event | None = 
     with console.open("wb") as log, proc.started(command, stdout=log, stderr=subprocess.STDOUT) as child:
         _wait_for_ssh(login, child, console, stop)
         yield login
+
+
+def start(
+    root: Path, folder: Path, *, name: str, network: Path, binds: Sequence[str], arguments: Sequence[str], groups: Sequence[Path]
+) -> None:
+    """Boot `root` as a machine of its own that goes on after this process; its console goes to `folder`/console.log.
+
+    It has the network namespace `network`, the control groups `groups`, `binds` as nspawn's --bind takes them, and `arguments` as its kernel
+    command line. The console is a terminal that takes no input: with a pipe there would be no /dev/console to write a status to.
+    Docker's own network and the metadata guard need CAP_NET_ADMIN, which is over its own namespace only.
+    """
+    command: list[str | Path] = [
+        "systemd-nspawn", "--quiet", "--boot", f"--directory={root}", "--register=no", "--keep-unit", f"--machine={name}",
+        "--console=read-only", "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--settings=no",
+        f"--network-namespace-path={network}", "--capability=CAP_NET_ADMIN",
+        *(f"--bind={bind}" for bind in binds), "--", *arguments,
+    ]  # fmt: skip
+    proc.detached(["sh", "-c", cgroups.ENTER, "sh", *groups, "--", *command], folder / "console.log")
 
 
 def free_port() -> int:

@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,31 +32,36 @@ class Process(NamedTuple):
         return Path(self.words.split(b"\0")[0].decode(errors="replace")).name
 
 
-def processes_of(folder: Path, network: Path | None = None) -> list[Process]:
-    """Processes whose command line names a path below `folder`, those of the sessions that such a process leads, and those in `network`.
+def processes_of(folder: Path, also: Collection[int] = (), programs: Collection[str] | None = None) -> list[Process]:
+    """Processes whose command line names a path below `folder`, those of the sessions that such a process leads, and those whose ids are `also`.
 
-    `network` is a network namespace mounted by ip-netns(8): processes of a container hide neither their session nor their name in it.
+    `also` is for what hides both, as the processes of a container do: see `cgroups.processes`. With `programs` a command line counts only
+    when it is of one of them, so that a person who reads a log there is left alone.
     """
     marker = str(folder).encode() + b"/"
     everything = [found for found in map(_process, Path("/proc").iterdir()) if found is not None and found.pid != os.getpid()]
-    marked = [process for process in everything if marker in process.words]
+    marked = [process for process in everything if marker in process.words and (programs is None or process.name in programs)]
     leaders = {process.pid for process in marked if process.session == process.pid}
-    inode = _inode(network) if network is not None else None
-    within = [process for process in everything if inode is not None and _inode(Path(f"/proc/{process.pid}/ns/net")) == inode]
-    found = {process.pid: process for process in marked + within}
-    return [*found.values(), *(process for process in everything if process.session in leaders and process.pid not in found)]
+    found = {process.pid for process in marked} | set(also)
+    return [process for process in everything if process.pid in found or process.session in leaders]
 
 
-def end_processes_of(folder: Path, network: Path | None = None) -> list[Process]:
-    """Kill them and wait until they are gone, at most 10 seconds. Returns those that were found."""
-    found = processes_of(folder, network)
-    for process in found:
-        try:
-            os.kill(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    _wait(lambda: not processes_of(folder, network))
-    return found
+def end_processes_of(folder: Path, also: Callable[[], Collection[int]] = tuple, programs: Collection[str] | None = None) -> list[Process]:
+    """Kill them and wait until they are gone, at most 10 seconds. Returns those that were found first.
+
+    They are looked for again until there are none: a process may have started another meanwhile.
+    """
+    first = found = processes_of(folder, also(), programs)
+    deadline = time.monotonic() + _KILL_S
+    while found and time.monotonic() < deadline:
+        for process in found:
+            try:
+                os.kill(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.02)
+        found = processes_of(folder, also(), programs)
+    return first
 
 
 def mounts_below(folder: Path) -> list[str]:
@@ -72,10 +77,11 @@ def unmount_below(folder: Path) -> None:
         proc.run(["umount", "--lazy", point])
 
 
-def loop_devices_of(folder: Path) -> list[str]:
-    """Loop devices whose file lies below `folder`."""
+def loop_devices_of(folder: Path, *, files: bool = False) -> list[str]:
+    """Loop devices whose file lies below `folder`; with `files` those files instead."""
     listing = json.loads(proc.run(["losetup", "--json", "--list"]).stdout or '{"loopdevices": []}')
-    return [item["name"] for item in listing["loopdevices"] if str(item.get("back-file", "")).startswith(f"{folder}/")]
+    of = [(str(item["name"]), str(item.get("back-file", ""))) for item in listing["loopdevices"]]
+    return [file if files else name for name, file in of if file.startswith(f"{folder}/")]
 
 
 def sweep(work: Path) -> list[str]:
@@ -94,20 +100,6 @@ def sweep(work: Path) -> list[str]:
     for path in work.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return found + [f"files of {name}" for name in leftovers]
-
-
-def _wait(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _KILL_S
-    while not done() and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:  # it ended meanwhile
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _process(folder: Path) -> Process | None:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import base64
 import functools
+import json
 import os
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from goldbake import proc
-from goldbake.errors import BakeError
+from goldbake.errors import BakeError, ProcessError
 from goldbake.local.container import Login, free_port, keygen
+from goldbake.local.disk import KERNEL_ARGUMENTS
 from goldbake.log import Progress
+
+QMP = "qmp"
+"""Name of the control socket in a VM's folder."""
 
 BOOT_S = {"kvm": 120.0, "tcg": 600.0}
 """Longest wait for SSH; an image needs 30–60 s under TCG on an idle 2-core machine."""
@@ -61,7 +68,7 @@ def booted(
     proc.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", disk.absolute(), overlay])
     credential = work / "credential"
     public = keygen(work / "vm_key")
-    credential.write_text("io.systemd.credential.binary:ssh.authorized_keys.root=" + base64.b64encode(public.encode() + b"\n").decode())
+    credential.write_text(_authorized(public))
     port, how = free_port(), accelerator()
     command: list[str | Path] = [
         "qemu-system-x86_64", "-machine", "q35", "-accel", "kvm" if how == "kvm" else "tcg,thread=multi",
@@ -79,6 +86,116 @@ def booted(
         yield login
 
 
+@dataclass(frozen=True)
+class Machine:
+    """A VM that goes on after the process that starts it. All its files are in `folder`, whose path is how its process is found."""
+
+    folder: Path
+    disk: Path
+    """qcow2; left unchanged."""
+    kernel: Path | None
+    """The image's own kernel: started directly, it saves firmware, boot loader and initial RAM disk."""
+    cpus: int = 2
+    memory_mib: int = 2048
+    ssh_port: int | None = None
+    """A port of this host's loopback that leads to the VM's SSH."""
+    ssh_key: str = ""
+    """Public key that lets root in."""
+    passthrough: Sequence[str] = ()
+    """PCI addresses of this host, bound to vfio-pci."""
+
+
+def start(machine: Machine, seed: Path) -> None:
+    """Start a VM with `seed` as its second disk, and return. Raises ProcessError with what QEMU said when it does not start."""
+    folder, how = machine.folder, accelerator()
+    overlay = folder / "disk.qcow2"
+    proc.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", machine.disk.absolute(), overlay])
+    forward = f",hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22" if machine.ssh_port else ""
+    command: list[str | Path] = [
+        "qemu-system-x86_64", "-machine", "q35", "-accel", "kvm" if how == "kvm" else "tcg,thread=multi",
+        "-cpu", "host" if how == "kvm" else "max", "-smp", str(machine.cpus), "-m", str(machine.memory_mib),
+        "-display", "none", "-nodefaults", "-no-user-config", "-daemonize", "-pidfile", folder / "pid", "-serial", f"file:{folder}/console.log",
+        # Relative, because the path of a socket has 108 bytes at most.
+        "-qmp", f"unix:{QMP},server=on,wait=off",
+        "-drive", f"file={overlay},format=qcow2,if=none,id=root,cache=unsafe,discard=unmap", *_root_device(machine.kernel),
+        # The seed is taken out while the VM runs; only what is behind a port of its own can be.
+        "-device", "pcie-root-port,id=port,chassis=1",
+        "-drive", f"file={seed},format=raw,if=none,id=seed,cache=writethrough", "-device", "virtio-blk-pci,drive=seed,id=seed0,bus=port",
+        "-netdev", f"user,id=net0{forward}", "-device", "virtio-net-pci,netdev=net0,romfile=",
+        "-device", "virtio-rng-pci",
+    ]  # fmt: skip
+    for address in machine.passthrough:
+        command += ["-device", f"vfio-pci,host={address}"]
+    if machine.ssh_key:
+        credential = folder / "credential"
+        credential.write_text(_authorized(machine.ssh_key))
+        command += ["-smbios", f"type=11,path={credential}"]
+    proc.run(command, cwd=folder, timeout=60)
+
+
+def _root_device(kernel: Path | None) -> list[str]:
+    """How the root disk is attached. NVMe and ext4 are in a cloud kernel itself, virtio is in modules: without an initrd only NVMe boots."""
+    if kernel is None:
+        return ["-device", "virtio-blk-pci,drive=root"]
+    arguments = f"root=PARTLABEL=root rootwait {KERNEL_ARGUMENTS}"
+    return ["-kernel", str(kernel), "-append", arguments, "-device", "nvme,drive=root,serial=goldbake"]
+
+
+def _authorized(public: str) -> str:
+    """The systemd credential that lets root in with a key."""
+    return "io.systemd.credential.binary:ssh.authorized_keys.root=" + base64.b64encode(public.encode() + b"\n").decode()
+
+
+class Monitor:
+    """QEMU's control socket of the VM in `folder`; a context manager. Raises OSError when there is none, ProcessError for a refused command."""
+
+    def __init__(self, folder: Path, timeout: float = 10.0) -> None:
+        self._link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._link.settimeout(timeout)
+        handle = os.open(folder, os.O_PATH)
+        try:
+            self._link.connect(f"/proc/self/fd/{handle}/{QMP}")
+            self._file = self._link.makefile("rb")
+            self._file.readline()
+            self.command("qmp_capabilities")
+        except BaseException:
+            self._link.close()
+            raise
+        finally:
+            os.close(handle)
+
+    def __enter__(self) -> Monitor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._link.close()
+
+    def command(self, name: str, **arguments: object) -> Any:
+        """Run a command and return what it answers; events that come meanwhile are dropped."""
+        self._link.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
+        while True:
+            line = self._file.readline()
+            if not line:
+                raise ProcessError(f"QEMU ended during {name}")
+            answer = json.loads(line)
+            if "error" in answer:
+                raise ProcessError(f"QEMU refused {name}: {answer['error'].get('desc', '')}")
+            if "return" in answer:
+                return answer["return"]
+
+    def wait_for(self, event: str, **data: str) -> bool:
+        """Wait for an event with this data; False when none came in time."""
+        try:
+            while line := self._file.readline():
+                said = json.loads(line)
+                if said.get("event") == event and all(said.get("data", {}).get(key) == value for key, value in data.items()):
+                    return True
+        except TimeoutError:
+            pass
+        return False
+
+
 def _wait(
     login: Login, child: subprocess.Popen[bytes], serial: Path, errors: Path, limit: float, progress: Progress, stop: threading.Event | None
 ) -> None:
@@ -86,14 +203,14 @@ def _wait(
     while time.monotonic() < deadline and child.poll() is None and not (stop and stop.is_set()):
         line = _last_line(serial)
         progress.detail("check", line)
-        if _banner(login.port) and _trust(login) and proc.run(login.ssh("true"), check=False, timeout=90).code == 0:
+        if banner(login.port) and _trust(login) and proc.run(login.ssh("true"), check=False, timeout=90).code == 0:
             return
         time.sleep(0.5)
     tail = "\n".join("    " + text for text in (errors.read_text(errors="replace") + serial.read_text(errors="replace")).splitlines()[-15:])
     raise BakeError(f"the VM did not come up within {limit:.0f} s; its console ends:\n{tail}", hint=f"the whole console: {serial}")
 
 
-def _banner(port: int) -> bool:
+def banner(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
             return link.recv(4) == b"SSH-"

@@ -1,0 +1,74 @@
+"""A control group per container, made by us: what runs in it is found and ended by the kernel's own list, however it hid.
+
+systemd-nspawn with `--keep-unit` works in the group that it is started in; two in one group would share, and stop, each other's services.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from goldbake.errors import MissingError
+
+ENTER = 'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"'
+"""`sh -c ENTER sh GROUP… -- PROGRAM…`: the program, in these groups."""
+
+_REMOVE_S = 5.0
+
+
+def hierarchies(mounts: Path = Path("/proc/mounts")) -> list[Path]:
+    """Where systemd keeps its groups on this machine: the unified hierarchy, its own named one, or both."""
+    found = []
+    for line in mounts.read_text().splitlines():
+        _, point, kind, options, *_ = line.split()
+        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
+            found.append(Path(point))
+    return found
+
+
+def make(name: str) -> list[Path]:
+    """Make the group `name` in every hierarchy. Raises MissingError where the machine has none."""
+    folders = [top / name for top in hierarchies()]
+    if not folders:
+        raise MissingError("this machine has no control groups for systemd", hint="mount -t cgroup2 none /sys/fs/cgroup")
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    return folders
+
+
+def named(prefix: str) -> set[str]:
+    """Names of the groups that begin with `prefix`."""
+    return {folder.name for top in hierarchies() for folder in top.glob(f"{prefix}*") if folder.is_dir()}
+
+
+def processes(name: str) -> set[int]:
+    """Ids of all processes in the group and in those below it."""
+    found: set[int] = set()
+    for top in hierarchies():
+        for listing in (top / name).rglob("cgroup.procs"):
+            try:
+                found |= {int(word) for word in listing.read_text().split()}
+            except OSError:  # the group went, or is a threaded one
+                continue
+    return found - {0}
+
+
+def remove(name: str) -> None:
+    """Remove the group and those below it; the kernel needs a moment after the last process."""
+    deadline = time.monotonic() + _REMOVE_S
+    while not _removed(name) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _removed(name: str) -> bool:
+    done = True
+    for top in hierarchies():
+        folders = [path for path in (top / name).rglob("*") if path.is_dir()] if (top / name).is_dir() else []
+        for folder in [*sorted(folders, key=lambda path: len(path.parts), reverse=True), top / name]:
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError:
+                done = False
+    return done

@@ -1,0 +1,300 @@
+"""Removing what was launched, and proving it: delete by tag, list again until nothing is listed, then the agents, then the journal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from goldbake.azdo.errors import AzureDevOpsError, Kind
+from goldbake.config.model import Cloud
+from goldbake.errors import GoldbakeError, UsageError
+from goldbake.log import Progress
+from launch.agents import AgentState, Directory
+from launch.base import Failure, Launcher, Resource, Scope
+from launch.journal import Entry, Journal, State
+from launch.userdata import agent_name
+
+OpenDirectory = Callable[[Entry], AbstractContextManager[Directory] | None]
+"""The directory in which a launch's agents are registered; None when there is no PAT to ask it with."""
+
+_AGENTS_S = 15.0
+"""Longest wait until the service notices that an agent's machine is gone: its session ends with the connection, or with a message poll."""
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """One launch that is to go: why, and what of it there is."""
+
+    launch_id: str
+    cloud: Cloud
+    why: str
+    resources: tuple[Resource, ...]
+    entry: Entry | None = None
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        return tuple(self.entry.instances.values()) if self.entry else ()
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "launch": self.launch_id,
+            "cloud": self.cloud.value,
+            "why": self.why,
+            "resources": [str(resource) for resource in self.resources],
+            "agents": list(self.agents),
+        }
+
+
+@dataclass(frozen=True)
+class RemovalPlan:
+    """What would be removed, and which launches are left alone because a process is at work on them."""
+
+    launches: tuple[Doomed, ...]
+    busy: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.launches)
+
+    def document(self) -> dict[str, Any]:
+        return {"launches": [doomed.document() for doomed in self.launches], "busy": list(self.busy)}
+
+
+@dataclass
+class RemovalReport:
+    """What was removed and what was not; `agents_left` says why for each agent."""
+
+    removed: list[str] = field(default_factory=list)
+    agents: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    agents_left: dict[str, str] = field(default_factory=dict)
+    launches: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "launches": self.launches,
+            "removed": self.removed,
+            "agents": self.agents,
+            "left": self.left,
+            "agents_left": self.agents_left,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def require_nothing_left(self) -> None:
+        """Raise GoldbakeError that names what is left and how to go on, unless nothing is."""
+        again = "run the same command again: `./inv destroy " + " ".join(f"--launch {launch}" for launch in self.launches[:1]) + " --yes`"
+        if self.left:
+            raise GoldbakeError(f"{len(self.left)} things could not be removed: {'; '.join(self.left)}", hint=again)
+        if self.agents_left:
+            named = "; ".join(f"{name} ({why})" for name, why in self.agents_left.items())
+            raise GoldbakeError(f"the machines are gone, and these agents are still registered: {named}", hint=f"set AZP_TOKEN and {again}")
+
+
+def plan_destroy(journal: Journal, launchers: Mapping[Cloud, Launcher], launch_id: str | None, *, everything: bool = False) -> RemovalPlan:
+    """What the end of one launch, or of all, would remove. Raises UsageError when there is no such launch, or none is named."""
+    known = _known(journal, launchers)
+    if launch_id is not None and launch_id not in known:
+        raise UsageError(f"there is no launch {launch_id}", hint=_choice(known))
+    if launch_id is None and not everything:
+        raise UsageError("which launch is to be destroyed?", hint=_choice(known))
+    wanted = [launch_id] if launch_id is not None else list(known)
+    return RemovalPlan(tuple(replace(known[name], why="asked for") for name in wanted))
+
+
+def plan_reap(journal: Journal, launchers: Mapping[Cloud, Launcher], now: float) -> RemovalPlan:
+    """What is past its time, or was left by a process that was killed. `now` is seconds since 1970."""
+    doomed, busy = [], []
+    for launch_id, found in _known(journal, launchers).items():
+        why = _overdue(found, launchers[found.cloud].shared, now)
+        if why and journal.is_locked(launch_id):
+            busy.append(launch_id)
+        elif why:
+            doomed.append(replace(found, why=why))
+    return RemovalPlan(tuple(doomed), tuple(busy))
+
+
+def carry_out(
+    plan: RemovalPlan,
+    journal: Journal,
+    launchers: Mapping[Cloud, Launcher],
+    open_directory: OpenDirectory,
+    progress: Progress,
+    *,
+    cautious: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> RemovalReport:
+    """Remove what the plan names. `cautious` leaves agents that the service calls online or busy, as reap does.
+
+    Goes on with the next launch when one cannot be removed: see `RemovalReport.require_nothing_left`. Can be repeated after any interruption.
+    """
+    report, began = RemovalReport(), clock()
+    for doomed in plan.launches:
+        report.launches.append(doomed.launch_id)
+        try:
+            with journal.locked(doomed.launch_id), progress.stage(f"remove {doomed.launch_id}"):
+                Removal(doomed, journal, launchers[doomed.cloud], open_directory, progress, report, cautious, clock, sleep).run()
+        except GoldbakeError as error:
+            report.left.append(f"launch {doomed.launch_id}: {error.message}")
+        except BaseException:
+            progress.warn(f"launch {doomed.launch_id} is only half removed: run `./inv destroy --launch {doomed.launch_id} --yes`")
+            raise
+    report.seconds = clock() - began
+    return report
+
+
+@dataclass
+class Removal:
+    """The removal of one launch; its journal is locked by the caller."""
+
+    doomed: Doomed
+    journal: Journal
+    launcher: Launcher
+    open_directory: OpenDirectory
+    progress: Progress
+    report: RemovalReport
+    cautious: bool
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+
+    def run(self) -> None:
+        entry = self.journal.read(self.doomed.launch_id)
+        if self.cautious and entry is not None and entry.state is State.RUNNING and not self._was_running():
+            return  # it was being created when the plan was made, and has come up since
+        if entry is not None:
+            entry = self._with_agents_of(entry, self.doomed.resources)
+        if not self._machines():
+            return
+        if entry is None:
+            return
+        entry = self.journal.set_state(entry, State.AGENTS_LEFT)
+        if self._agents(entry):
+            self.journal.remove(entry.launch_id)
+
+    def _was_running(self) -> bool:
+        return self.doomed.entry is not None and self.doomed.entry.state is State.RUNNING
+
+    def _with_agents_of(self, entry: Entry, resources: Iterable[Resource]) -> Entry:
+        """An instance whose create call was the last that a killed process made is known by its tags only: remember its agent first."""
+        known = dict(entry.instances)
+        for resource in resources:
+            if resource.instance_id and resource.instance_id not in known:
+                known[resource.instance_id] = agent_name(entry.prefix, resource.instance_id)
+        return self.journal.set_state(replace(entry, instances=known), State.REMOVING)
+
+    def _machines(self) -> bool:
+        """Delete and list again until the list is empty or the time is over."""
+        deadline, pause, seen = self.clock() + self.launcher.removal_s, 0.1, dict[str, str]()
+        while True:
+            found = self.launcher.resources(self.doomed.launch_id)
+            seen |= {resource.id: str(resource) for resource in found}
+            if not found:
+                self.report.removed += seen.values()
+                return True
+            if self.clock() >= deadline:
+                break
+            self._delete(found)
+            self.progress.detail(f"remove {self.doomed.launch_id}", f"{len(found)} left")
+            if not self.launcher.resources(self.doomed.launch_id):
+                continue
+            self.sleep(pause)
+            pause = min(pause * 2, 5.0)
+        left = {resource.id for resource in found}
+        self.report.removed += [text for name, text in seen.items() if name not in left]
+        self.report.left += [str(resource) for resource in found]
+        return False
+
+    def _delete(self, resources: Sequence[Resource]) -> None:
+        try:
+            self.launcher.delete(resources)
+        except Failure as error:
+            if error.scope is not Scope.RETRY:
+                self.progress.warn(error.message)
+
+    def _agents(self, entry: Entry) -> bool:
+        names = tuple(entry.instances.values())
+        if not names:
+            return True
+        try:
+            opened = self.open_directory(entry)
+            if opened is None:
+                self.report.agents_left |= dict.fromkeys(names, f"no PAT for {entry.organization}")
+                return False
+            with opened as directory:
+                return self._remove_agents(directory, entry, names)
+        except AzureDevOpsError as error:
+            if entry.simulated and error.kind is Kind.NOT_LISTENING:
+                return True  # the simulated service ended, and its agents with it
+            self.report.agents_left |= dict.fromkeys(names, error.message)
+            return False
+
+    def _remove_agents(self, directory: Directory, entry: Entry, names: Sequence[str]) -> bool:
+        deadline = self.clock() + _AGENTS_S
+        removed = set[str]()
+        while True:
+            registered = directory.agents(entry.pool_id)
+            ours = [registered[name] for name in names if name in registered]
+            if not ours:
+                self.report.agents += sorted(removed)
+                return True
+            refused: dict[str, str] = {}
+            for agent in ours:
+                why = self._remove_agent(directory, entry.pool_id, agent)
+                if why:
+                    refused[agent.name] = why
+                else:
+                    removed.add(agent.name)
+            if refused and self.clock() >= deadline:
+                self.report.agents += sorted(removed - set(refused))
+                self.report.agents_left |= refused
+                return False
+            self.sleep(0.5 if refused else 0)
+
+    def _remove_agent(self, directory: Directory, pool_id: int, agent: AgentState) -> str:
+        """Remove an agent whose machine is gone; returns why it could not be."""
+        if self.cautious and (agent.online or agent.busy):
+            return "the service calls it " + ("busy" if agent.busy else "online")
+        try:
+            directory.remove(pool_id, agent.id)
+        except AzureDevOpsError as error:
+            if error.kind is not Kind.AGENT_BUSY:
+                raise
+            return "the service says that it runs a job"
+        return ""
+
+
+def _known(journal: Journal, launchers: Mapping[Cloud, Launcher]) -> dict[str, Doomed]:
+    """Every launch that has a journal here or a resource anywhere we look, oldest journal first."""
+    entries = {entry.launch_id: entry for entry in journal.all() if entry.cloud in launchers}
+    found: dict[str, list[Resource]] = {launch_id: [] for launch_id in entries}
+    clouds = {launch_id: entry.cloud for launch_id, entry in entries.items()}
+    for cloud, launcher in launchers.items():
+        for resource in launcher.resources():
+            found.setdefault(resource.launch_id, []).append(resource)
+            clouds.setdefault(resource.launch_id, cloud)
+    return {name: Doomed(name, clouds[name], "", tuple(of), entries.get(name)) for name, of in found.items()}
+
+
+def _overdue(found: Doomed, shared: bool, now: float) -> str:
+    """Why reap may take a launch; empty when it may not."""
+    expires = [resource.expires for resource in found.resources if resource.expires is not None]
+    expires += [found.entry.expires] if found.entry else []
+    if expires and max(expires) <= now:
+        return f"its time was over {now - max(expires):.0f} s ago"
+    if found.entry is None:
+        return "" if shared else "it has no journal"
+    return {
+        State.CREATING: "the process that launched it is gone",
+        State.REMOVING: "its removal was interrupted",
+        State.AGENTS_LEFT: "its machines are gone, its agents were left",
+        State.RUNNING: "",
+    }[found.entry.state]
+
+
+def _choice(known: Mapping[str, Doomed]) -> str:
+    if not known:
+        return "nothing is launched: see `./inv instances`"
+    return "name one of " + ", ".join(f"--launch {launch_id}" for launch_id in list(known)[:5]) + ", or --all"

@@ -1,0 +1,86 @@
+"""An artifact as a folder, for containers: unpacked once, mounted read-only once, shared by all instances of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from goldbake import proc
+from goldbake.exclusive import exclusive
+from goldbake.local import leftovers
+from goldbake.local.disk import MIB, ROOT_START_MIB
+from goldbake.log import Progress
+from goldbake.paths import Paths
+
+_in_process = threading.Lock()
+
+
+class RootDisks:
+    """The unpacked artifacts in the cache, and their mounts below `folder`."""
+
+    def __init__(self, paths: Paths, folder: Path) -> None:
+        self._cache = paths.cache / "disks"
+        self._mounts = folder / ".images"
+
+    def unpack(self, artifact: Path, sha256: str, progress: Progress) -> None:
+        """Have the raw disk of a qcow2 in the cache; 4 s and 1.5 GB the first time. Those that no instance uses any more go."""
+        raw = self._raw(sha256)
+        if raw.exists():
+            return
+        with exclusive(self._cache / "disks.lock", "the cache of disks", progress):
+            if raw.exists():
+                return
+            used = set(leftovers.loop_devices_of(self._cache, files=True))
+            for old in self._cache.glob("*.raw*"):
+                if str(old) not in used:
+                    old.unlink()
+            with progress.stage("unpack"):
+                partial = raw.with_name(raw.name + ".partial")
+                proc.run(["qemu-img", "convert", "-O", "raw", "-W", "-m", "8", artifact, partial])
+                partial.replace(raw)
+
+    def mount(self, sha256: str) -> Path:
+        """The root file system of the unpacked artifact, read-only; mounted when it is not yet."""
+        point = self.point(sha256)
+        with self._locked():
+            if not os.path.ismount(point):
+                point.mkdir(parents=True, exist_ok=True)
+                proc.run(["mount", "-o", f"loop,ro,noload,offset={ROOT_START_MIB * MIB}", self._raw(sha256), point])
+        return point
+
+    def release(self, sha256: str, is_used: Callable[[], bool]) -> None:
+        """Unmount it, unless `is_used` says that somebody still needs it; nobody can mount it between the question and the act."""
+        point = self.point(sha256)
+        with self._locked():
+            if is_used():
+                return
+            while os.path.ismount(point):
+                # an overlay that was unmounted lazily a moment ago may still hold it
+                if proc.run(["umount", point], check=False).code != 0:
+                    proc.run(["umount", "--lazy", point])
+            for folder in (point, self._mounts):
+                with contextlib.suppress(OSError):  # it is gone, or another artifact is mounted beside it
+                    folder.rmdir()
+
+    def point(self, sha256: str) -> Path:
+        """Where it is mounted."""
+        return self._mounts / sha256[:16]
+
+    def mounted(self) -> list[Path]:
+        """Every mount of an artifact."""
+        return [path for path in self._mounts.glob("*") if os.path.ismount(path)]
+
+    def _raw(self, sha256: str) -> Path:
+        return self._cache / f"{sha256[:16]}.raw"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with _in_process, filelock.FileLock(self._cache / "mounts.lock", timeout=60, thread_local=False):
+            yield

@@ -19,7 +19,7 @@ import pytest
 from sim import agent
 from sim.azdo import Fault, SimulatedAzureDevOps
 from tests.unit.sim.agent.conftest import VERSION
-from tests.unit.sim.agent.installed import PATH, Installed, until
+from tests.unit.sim.agent.installed import PATH, Installed, unpacked, until
 
 PYTHONS = sorted(
     path
@@ -65,6 +65,22 @@ def test_certificate_for_another_name_is_refused(installed: Installed, service: 
 def test_certificates_of_the_environment_are_trusted(installed: Installed, service: SimulatedAzureDevOps) -> None:
     command = ["./config.sh", "--unattended", "--auth", "pat", "--url", service.url, "--agent", "one", "--token", service.pat]
     assert installed.run(*command, env={"SSL_CERT_FILE": str(installed.ca)}).code == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can have a /etc/ssl/certs of its own")
+def test_certificates_of_the_system_are_trusted(installed: Installed, service: SimulatedAzureDevOps) -> None:
+    folder = installed.root.parent / "certificates"
+    folder.mkdir(mode=0o755)
+    (folder / "own.pem").write_text(service.ca_pem)
+    subprocess.run(["openssl", "rehash", folder], check=True)
+    command = ["./config.sh", "--unattended", "--auth", "pat", "--url", service.url, "--agent", "one", "--token", service.pat]
+    inside = 'mount --bind "$0" /etc/ssl/certs && exec "$@"'
+    done = installed.run(
+        *("unshare", "--mount", "--propagation", "private", "sh", "-c", inside, str(folder), *command),
+        root=True,
+        env={"AGENT_ALLOW_RUNASROOT": "1"},
+    )
+    assert done.code == 0, done.stderr
 
 
 @pytest.mark.parametrize(("program", "says"), [("ldconfig", "Libicu"), ("ldd", "not found")])
@@ -164,6 +180,30 @@ def test_signal_ends_a_listener_that_waits_for_a_session(installed: Installed, s
         until(lambda: "Retrying until reconnected" in running.said)
         running.send(signal.SIGTERM)
         assert running.wait(5) == 0
+
+
+@pytest.mark.parametrize("fault", ["hang", "reset", "server-error"])
+def test_service_that_fails_does_not_keep_a_listener_from_ending(installed: Installed, service: SimulatedAzureDevOps, fault: str) -> None:
+    assert installed.configure(service).code == 0
+    with installed.running("bin/Agent.Listener", "run") as running:
+        until(lambda: "Listening for Jobs" in running.said)
+        service.fault(Fault(fault, method="DELETE", path="/sessions/", times=0, seconds=30, status=503))
+        running.send(signal.SIGTERM)
+        assert running.wait(10) == 0
+        assert "Traceback" not in running.said
+
+
+def test_service_that_is_gone_does_not_keep_a_listener_from_ending(archive: Path) -> None:
+    with SimulatedAzureDevOps(poll_seconds=1) as service, unpacked(archive, service) as found:
+        assert found.configure(service).code == 0
+        running = found.running("bin/Agent.Listener", "run", env={"SIMULATED_AGENT_PACE": "1"})
+        with running as listener:
+            until(lambda: online(service))
+            service.__exit__(None, None, None)
+            time.sleep(0.5)
+            listener.send(signal.SIGTERM)
+            assert listener.wait(40) == 0
+            assert "Traceback" not in listener.said
 
 
 # the token

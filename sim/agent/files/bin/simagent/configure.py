@@ -69,15 +69,12 @@ def _configure(inputs: Inputs, files: Store, console: Console, version: str, sea
         saved = credentials(authorization, admin, url, inputs)
         files.save(store.CREDENTIALS, saved, private=True)
         console.line("Testing agent connection.")
-        tester = Session(url, credential_of(saved, key), network, console, version)
-        try:
-            connect(tester)
-            _save_settings(files, inputs, agent, pool, url, work)
-            write_service_script(files, url, str(pool["name"]), str(agent["name"]))
-            console.event("Settings Saved.")
-            _telemetry(tester, console)
-        finally:
-            tester.close()
+        tester = admin.speaking_as(credential_of(saved, key))
+        connect(tester)
+        _save_settings(files, inputs, agent, pool, url, work)
+        write_service_script(files, url, str(pool["name"]), str(agent["name"]))
+        console.event("Settings Saved.")
+        _telemetry(tester, console)
     finally:
         admin.close()
     return 0

@@ -22,6 +22,7 @@ class Network:
 
     def __init__(self, url: str = "", user: str = "", password: str = "", ca_file: str = "", bypass: tuple[str, ...] = ()) -> None:
         self.url, self.user, self.password, self.ca_file, self._bypass = url, user, password, ca_file, bypass
+        self._context: _ssl._SSLContext | None = None
 
     @classmethod
     def of_inputs(cls, inputs: Inputs, files: Store, environ: Mapping[str, str]) -> Network:
@@ -61,7 +62,9 @@ class Network:
 
     def context(self) -> _ssl._SSLContext:
         """What certificates are held against; there is no way to switch that off. Raises NetworkError."""
-        return stream.trust(self.ca_file)
+        if self._context is None:
+            self._context = stream.trust(self.ca_file)
+        return self._context
 
     def proxy(self, address: wire.Url) -> wire.Proxy | None:
         """The proxy for `address`, None when it is reached directly. Raises AgentError."""

@@ -63,11 +63,7 @@ def reauth(inputs: Inputs, files: Store, console: Console, version: str) -> int:
             files.save(store.KEY, key.document(), private=True)
             files.save(store.CREDENTIALS, saved, private=True)
             console.line("Testing agent connection.")
-            tester = Session(str(settings["serverUrl"]), credential_of(saved, key), Network.of_files(files, os.environ), console, version)
-            try:
-                connect(tester)
-            finally:
-                tester.close()
+            connect(admin.speaking_as(credential_of(saved, key)))
         finally:
             admin.close()
     finally:

@@ -30,7 +30,6 @@ class Key:
     __slots__ = ("_dp", "_dq", "_p", "_q", "_qinv", "d", "modulus")
 
     def __init__(self, p: int, q: int) -> None:
-        p, q = max(p, q), min(p, q)
         self.modulus = p * q
         self.d = pow(EXPONENT, -1, (p - 1) * (q - 1))
         self._p, self._q = p, q
@@ -59,10 +58,14 @@ class Key:
     @classmethod
     def of(cls, document: dict[str, Any]) -> Key:
         """The key of a file. Raises KeyError or ValueError when it is none."""
-        p, q = (int.from_bytes(a2b_base64(document[name]), "big") for name in ("p", "q"))
-        if int.from_bytes(a2b_base64(document["modulus"]), "big") != p * q:
+        key = cls.__new__(cls)  # its numbers are known: to compute them again takes longer than a signature
+        names = ("modulus", "d", "p", "q", "dp", "dq", "inverseQ")
+        key.modulus, key.d, key._p, key._q, key._dp, key._dq, key._qinv = (
+            int.from_bytes(a2b_base64(document[name]), "big") for name in names
+        )
+        if key.modulus != key._p * key._q:
             raise ValueError("the modulus is not the product of the primes")
-        return cls(p, q)
+        return key
 
     def sign(self, data: bytes) -> bytes:
         """RS256: PKCS #1 v1.5 with SHA-256."""

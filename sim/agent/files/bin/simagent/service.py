@@ -12,7 +12,6 @@ from .wire import Connection, Response, Url, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _ssl
     from collections.abc import Callable
     from typing import Any
 
@@ -46,7 +45,6 @@ class Session:
         self._credential, self._network, self._console, self._version = credential, network, console, version
         self._routes: dict[str, tuple[str, str, str]] = {}
         self._open: dict[str, Connection] = {}
-        self._context: _ssl._SSLContext | None = None
         self._id = guid()
         self.wake = -1
         """A file descriptor: while it is readable, waiting for an answer ends with Interrupted."""
@@ -59,6 +57,18 @@ class Session:
         other = Session(self.text, self._credential, self._network, self._console, self._version)
         other._routes = self._routes
         return other
+
+    def speaking_as(self, credential: Pat | Assertion) -> Session:
+        """The same over the same connections, with another credential."""
+        other = Session(self.text, credential, self._network, self._console, self._version)
+        other._routes, other._open = self._routes, self._open
+        return other
+
+    def hurry(self, seconds: float) -> None:
+        """From now on no request is repeated, or waits longer than this."""
+        self._tries, self._timeout = 0, seconds
+        for connection in self._open.values():
+            connection.limit(seconds)
 
     def close(self) -> None:
         while self._open:
@@ -161,9 +171,8 @@ class Session:
 
     def _exchange(self, method: str, address: Url, headers: dict[str, str], content: bytes) -> Response:
         if address.origin not in self._open:
-            if self._context is None and address.scheme == "https":
-                self._context = self._network.context()
-            self._open[address.origin] = Connection(address, self._context, self._network.proxy(address), self._timeout)
+            context = self._network.context() if address.scheme == "https" else None
+            self._open[address.origin] = Connection(address, context, self._network.proxy(address), self._timeout)
         answer = self._open[address.origin].exchange(method, address.path, headers, content, self.wake)
         if os.environ.get("VSTS_AGENT_HTTPTRACE", "").lower() == "true":
             for name, value in headers.items():  # the credential too: a reason never to set it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import _ssl
+import os
 import select
 
 from .errors import NetworkError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 CLIENT = 16
 """ssl.PROTOCOL_TLS_CLIENT."""
+_CERTIFICATES = "/etc/ssl/certs"
 _LINE = 65536
 _PART = 65536
 
@@ -37,9 +39,17 @@ class _Socket(_socket.socket):
 
 
 def trust(ca_file: str) -> _ssl._SSLContext:
-    """The system's certificates (each read when it is needed) and those of `ca_file`. Raises NetworkError."""
+    """The system's certificates and those of `ca_file`. Raises NetworkError.
+
+    The system's folder has each certificate under the hash of its subject, so that only the one that is needed is read; its file, which
+    OpenSSL reads whole beside it where there is one, costs as much as all else until the first request.
+    """
     context = _ssl._SSLContext(CLIENT)
-    context.set_default_verify_paths()
+    named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+    if named or not os.path.isdir(_CERTIFICATES):
+        context.set_default_verify_paths()
+    else:
+        context.load_verify_locations(None, _CERTIFICATES, None)
     if ca_file:
         try:
             context.load_verify_locations(ca_file, None, None)
@@ -56,6 +66,11 @@ class Stream:
         self._tls: Any = None
         self._buffer = b""
         self._socket = _connected(host, port, timeout)
+
+    def limit(self, seconds: float) -> None:
+        """Wait no longer than this from now on."""
+        self._timeout = seconds
+        self._socket.settimeout(seconds)
 
     def close(self) -> None:
         self._tls = None

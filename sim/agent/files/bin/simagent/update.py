@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _TRIES = 3
 _PLATFORM = "linux-x64"
+_SWITCH = "agent.disableupdate"
+"""A variable with a dot, which no shell can set."""
 
 
 class Refused(AgentError):
@@ -41,6 +43,9 @@ def update(
     """
     target = str(message.get("targetVersion") or "")
     if not target or target == version:
+        return False
+    if os.environ.get(_SWITCH, "").lower() in {"true", "1"}:
+        console.line(f"Automatic updates are disabled by {_SWITCH}.")
         return False
     if os.environ.get("AZP_AGENT_DOWNGRADE_DISABLED", "").lower() in {"true", "1"} and _numbers(target) < _numbers(version):
         console.line(f"Agent downgrade is disabled: {target} is older than {version}.")

@@ -78,6 +78,12 @@ class Connection:
         self._origin, self._context, self._proxy, self._timeout = origin, context, proxy, timeout
         self._stream: Stream | None = None
 
+    def limit(self, seconds: float) -> None:
+        """Wait no longer than this from now on."""
+        self._timeout = seconds
+        if self._stream is not None:
+            self._stream.limit(seconds)
+
     def close(self) -> None:
         opened, self._stream = self._stream, None
         if opened is not None:

@@ -366,40 +366,49 @@ def test_a_ca_of_ones_own_reaches_the_whole_machine(box: Box, service: Simulated
 
 
 def crashing(box: Box, stage: str, which: int) -> int:
-    """Boot in a process of its own that is gone, with all that it started, when the function `stage` is entered for the `which`th time.
+    """Boot in a process of its own that is gone, with all that it started, when a function is entered (`NAME`) or left (`NAME left`).
 
-    Returns its exit code, -1 when it was killed.
+    `which`: the how manieth time. Returns the boot's exit code, -1 when it was killed.
     """
     pid = os.fork()
     if pid == 0:
-        entered = 0
+        wanted, _, left = stage.partition(" ")
+        seen = 0
 
-        def trace(frame: FrameType, event: str, _: object) -> None:
-            nonlocal entered
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal seen
             code = frame.f_code
-            if event == "call" and code.co_name == stage and "/firstboot/" in code.co_filename and "/tests/" not in code.co_filename:
-                entered += 1
-                if entered == which:
-                    os.kill(os.getpid(), signal.SIGKILL)
+            if code.co_name == wanted and "/firstboot/" in code.co_filename and "/tests/" not in code.co_filename:
+                if event == ("return" if left else "call"):
+                    seen += 1
+                    if seen == which:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                return trace
+            return None
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.settrace(trace)
         os._exit(box.boot())
     _, status = os.waitpid(pid, 0)
-    for process in Path("/proc").iterdir():  # a machine that loses power takes config.sh along
+    end_config_sh(box)
+    return -1 if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def end_config_sh(box: Box) -> None:
+    """A machine that loses power takes config.sh along."""
+    for process in Path("/proc").iterdir():
         try:
             if process.name.isdigit() and (process / "cwd").readlink() == box.agent:
                 os.kill(int(process.name), signal.SIGKILL)
         except OSError:
             pass
-    return -1 if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 STAGES = [
     *(("publish", number) for number in range(1, 8)),  # at every phase
     ("parse", 1), ("_guard", 1), ("_ask", 1), ("_ask", 2), ("forget", 1), ("write_environment", 1), ("run", 2), ("_collect", 2),
-    ("verify", 1), ("persist", 1), ("wipe", 1), ("overwrite", 1), ("overwrite", 2), ("_zero", 1), ("_zero", 2), ("_holds", 1), ("_flag", 1),
-    ("_start", 1), ("_start", 2), ("run", 3),
+    ("verify", 1), ("persist", 1), ("wipe", 1), ("overwrite", 1), ("overwrite", 2), ("_zero", 1), ("_zero left", 1), ("_zero", 2), ("_zero left", 2), ("_flag", 1),
+    ("overwrite left", 2), ("wipe left", 1), ("overwrite", 3), ("_start", 1), ("run", 3),
 ]  # fmt: skip
 
 
@@ -438,11 +447,6 @@ def test_r16_killed_at_any_moment_the_next_boot_ends_registered_once(
     time.sleep(seconds)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdigit() and (process / "cwd").readlink() == box.agent:
-                os.kill(int(process.name), signal.SIGKILL)
-        except OSError:
-            pass
+    end_config_sh(box)
     service.clear_faults()
     ends_registered_once(box, service)

@@ -39,13 +39,14 @@ class FirstBoot:
             self._status.phase("started")
             sources.refuse_scale_set(self._settings)
             found = sources.find(self._settings)
-            if found is not None and not userdata.is_ours(found.data):
-                return self._not_configured(f"the user-data ({found.source}) is not goldbake's")
-            if found is None:
-                if not (os.path.exists(self._unfinished) and register.is_registered(self._settings)):
-                    return self._not_configured("this machine received no user-data")
-                self._finish(None, None, "")
-                return 0
+            if found is None or not userdata.is_ours(found.data):
+                # An interrupted wipe leaves zeros, and a registration to be finished.
+                if os.path.exists(self._unfinished) and register.is_registered(self._settings):
+                    self._finish(found, None, "")
+                    return 0
+                return self._not_configured(
+                    f"the user-data ({found.source}) is not goldbake's" if found else "this machine received no user-data"
+                )
             self._status.phase("input", source=found.source)
             given = userdata.parse(found.data)
             pat = given.pat
@@ -79,9 +80,9 @@ class FirstBoot:
             agent = self._registered(given, name)
         self._status.fields["agent"] = {"id": agent.agent_id, "name": agent.name, "pool": agent.pool, "version": self._status.version}
         if given is not None:
-            register.persist(settings)
-            self._wipe(found, given.pat)
             _flag(f"{settings.state}/ephemeral", given.ephemeral)
+            register.persist(settings)
+        self._wipe(found, given.pat if given is not None else "")
         overwrite(self._unfinished)
         self._status.phase("start")
         self._start()

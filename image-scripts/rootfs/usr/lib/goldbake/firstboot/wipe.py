@@ -17,18 +17,21 @@ _LARGEST = 64 << 20
 
 
 def wipe(settings: Settings, found: Found | None, pat: str) -> list[str]:
-    """Remove every copy; returns what could not be wiped, for the journal. Does not stop at the first failure."""
+    """Remove every copy; returns what could not be wiped, for the journal. Does not stop at the first failure.
+
+    Where it came from is the last: a run that is cut off before that finds it again, and begins anew.
+    """
     left: list[str] = []
     secrets = _forms(found, pat)
+    for path in _candidates(settings, found):
+        if _holds(path, secrets):
+            # A cache is made again by whoever needs it; a log or the description of a machine loses the secret only.
+            _try(overwrite if path.startswith(tuple(settings.cloud_init)) else lambda path: mask(path, secrets), path, left)
     if found is not None:
         for path in found.files:
             _try(overwrite, path, left)
         if found.device:
             _try(_zero_device, found.device, left)
-    for path in _candidates(settings):
-        if _holds(path, secrets):
-            # A cache is made again by whoever needs it; a log or the description of a machine loses the secret only.
-            _try(overwrite if path.startswith(tuple(settings.cloud_init)) else lambda path: mask(path, secrets), path, left)
     return left
 
 
@@ -63,9 +66,13 @@ def _zero_device(path: str) -> None:
 
 
 def _zero(handle: int, size: int) -> None:
-    at = 0
-    while at < size:
-        at += os.pwrite(handle, b"\0" * min(_BLOCK, size - at), at)
+    """From the end to the beginning: cut off, a disk still has the label by which it is found."""
+    while size > 0:
+        at = max(0, size - _BLOCK)
+        done = at
+        while done < size:
+            done += os.pwrite(handle, b"\0" * (size - done), done)
+        size = at
     os.fsync(handle)
 
 
@@ -82,13 +89,15 @@ def _forms(found: Found | None, pat: str) -> list[bytes]:
     return forms
 
 
-def _candidates(settings: Settings) -> Iterator[str]:
+def _candidates(settings: Settings, found: Found | None) -> Iterator[str]:
+    """Files that may hold a copy; not those that it came from."""
+    own = found.files if found is not None else ()
     yield from settings.logs
     for top in (*settings.cloud_init, settings.waagent):
         for folder, _, names in os.walk(top):
             for name in names:
                 path = f"{folder}/{name}"
-                if os.path.isfile(path) and not os.path.islink(path):
+                if path not in own and os.path.isfile(path) and not os.path.islink(path):
                     yield path
 
 

@@ -75,7 +75,8 @@ class Client:
     """Speaks with one organization, named as `organization_url` takes it; use it as a context manager. Safe for several threads.
 
     `ca` names a file of certificates that are trusted besides those of this machine (SSL_CERT_FILE, SSL_CERT_DIR and REQUESTS_CA_BUNDLE
-    replace the machine's own). Proxies come from HTTPS_PROXY and NO_PROXY. `clock` is monotonic seconds.
+    replace the machine's own). Proxies come from HTTPS_PROXY and NO_PROXY. `tries`: attempts at one call whose
+    failure may pass. `clock` is monotonic seconds.
 
     All calls raise AzureDevOpsError, and nothing else.
     """

@@ -52,7 +52,7 @@ def _rows(flag: str, pool_flag: str, environ: MutableMapping[str, str]) -> Itera
 def _pool(found: Pool, pools: Pools) -> Finding:
     agents = pools.agents(found.id)
     online = sum(agent.is_online for agent in agents)
-    state = f"{found.name}: {online} agents online, {len(agents) - online} offline, {pools.queue_length(found.id)} jobs queued"
+    state = f"{found.name}: agents {online} online, {len(agents) - online} offline; jobs queued {pools.queue_length(found.id)}"
     return Finding("pool", state, required=False)
 
 

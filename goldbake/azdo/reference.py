@@ -22,8 +22,8 @@ def reference() -> str:
         "",
         "<!-- Generated from goldbake/azdo/errors.py by `python -m goldbake.azdo.reference`; change it there. -->",
         "",
-        "Every answer but 200 with JSON is an error. Each says what, and what to do; words in capitals stand for your values. What may pass is",
-        "tried four times. `kind` is the name that `./inv launch --json` and the journal use.",
+        "Every answer but 200 with JSON is an error. Each says what, and what to do; words in capitals stand for your values, ORGANIZATION for",
+        "its URL. “Tried again: yes” means three more times by itself, after 1, 2 and 4 seconds or what the service asks for.",
     ]
     for kind, row in ROWS.items():
         values = _Names()

@@ -36,7 +36,7 @@ def test_all_is_well(service: SimulatedAzureDevOps, connect: Connect, configured
     assert examine(pool="gpu", environ=configured) == [
         Finding("organization", f"{service.url} (simulated)", required=False),
         Finding("PAT", "of Pool Administrator", required=False),
-        Finding("pool", "gpu: 1 agents online, 1 offline, 1 jobs queued", required=False),
+        Finding("pool", "gpu: agents 1 online, 1 offline; jobs queued 1", required=False),
         Finding("pool role", "may register agents in gpu", required=False),
     ]
     assert "AZP_TOKEN" not in configured

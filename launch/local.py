@@ -420,7 +420,7 @@ def _console(folder: Path) -> str:
 def _is_alive(folder: Path, engine: Engine) -> bool:
     """Whether the machine runs, at the price of a few small files: this is asked many times a second."""
     if engine is Engine.CONTAINER:
-        return bool(cgroups.processes(_group(folder)))
+        return cgroups.has_leader(_group(folder))
     try:
         pid = int((folder / "pid").read_text())
         return f"{folder}/".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -5,6 +5,7 @@ systemd-nspawn with `--keep-unit` works in the group that it is started in; two 
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -43,14 +44,12 @@ def named(prefix: str) -> set[str]:
 
 def processes(name: str) -> set[int]:
     """Ids of all processes in the group and in those below it."""
-    found: set[int] = set()
-    for top in hierarchies():
-        for listing in (top / name).rglob("cgroup.procs"):
-            try:
-                found |= {int(word) for word in listing.read_text().split()}
-            except OSError:  # the group went, or is a threaded one
-                continue
-    return found - {0}
+    return {pid for top in hierarchies() for folder in _below(top / name) for pid in _listed(folder)}
+
+
+def has_leader(name: str) -> bool:
+    """Whether systemd-nspawn runs in the group: it keeps itself in one called `supervisor`. Cheap: two small files per hierarchy."""
+    return any(_listed(top / name) or _listed(top / name / "supervisor") for top in hierarchies())
 
 
 def remove(name: str) -> None:
@@ -63,8 +62,7 @@ def remove(name: str) -> None:
 def _removed(name: str) -> bool:
     done = True
     for top in hierarchies():
-        folders = [path for path in (top / name).rglob("*") if path.is_dir()] if (top / name).is_dir() else []
-        for folder in [*sorted(folders, key=lambda path: len(path.parts), reverse=True), top / name]:
+        for folder in reversed(_below(top / name)):
             try:
                 folder.rmdir()
             except FileNotFoundError:
@@ -72,3 +70,15 @@ def _removed(name: str) -> bool:
             except OSError:
                 done = False
     return done
+
+
+def _below(group: Path) -> list[Path]:
+    """The group and those below it, parents first; a group may go at any moment."""
+    return [Path(folder) for folder, _, _ in os.walk(group)]
+
+
+def _listed(group: Path) -> set[int]:
+    try:
+        return {int(word) for word in (group / "cgroup.procs").read_text().split()} - {0}
+    except OSError:  # it went, or is a threaded one
+        return set()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import asdict
 
 from invoke import Collection, Context, task
 
 from goldbake import report
-from goldbake.cli import WordsTask, clouds_from, command, emit
+from goldbake.cli import WordsTask, clouds_from, command, confirmed, emit
 from goldbake.log import Progress
 from goldbake.paths import Paths
 
@@ -113,13 +114,158 @@ def pin(c: Context, names: list[str], json: bool = False) -> None:
     emit(report.changes(changes), changes, as_json=json)
 
 
-@task(help={"json": JSON})
+ORGANIZATION = "the organization: its name, or its URL for a server of your own; without it AZP_URL"
+POOL = "the agent pool; without it AZP_POOL, else Default"
+CA = "a file of certificates to trust besides the system's"
+
+
+@task(
+    iterable=["label"],
+    help={
+        "cloud": "where: local",
+        "image": "an image of images.yaml; without it the newest baked one",
+        "artifact": "exactly this AMI, image or file",
+        "organization": ORGANIZATION,
+        "pool": POOL,
+        "create-pool": "make the pool when there is none of this name",
+        "count": "how many instances",
+        "prefix": "the agents are called PREFIX-INSTANCE",
+        "label": "NAME=VALUE, a capability of the agents; may be given several times",
+        "ttl": "how long they live at most: 4h, 90m, 1d12h",
+        "timeout": "how long to wait for an agent",
+        "no-wait": "return when they run, without waiting for the agents",
+        "ephemeral": "one job for each agent, then its machine ends",
+        "work": "the agent's work folder",
+        "proxy": "the proxy through which the instances reach the service",
+        "ca": CA + ", here and on the instances",
+        "engine": "local only: vm or container",
+        "gpu": "local only: give each instance an NVIDIA GPU of this machine",
+        "ssh-key": "local VMs only: a public key that may log in as root",
+        "cpus": "local VMs only: processors of each",
+        "memory": "local VMs only: MiB of memory of each",
+        "json": JSON,
+    },
+)
 @command
-def doctor(c: Context, json: bool = False) -> None:
-    """Say what this machine lacks for a bake, each with the exact fix."""
+def launch(
+    c: Context,
+    label: list[str],
+    cloud: str = "local",
+    image: str = "",
+    artifact: str = "",
+    organization: str = "",
+    pool: str = "",
+    create_pool: bool = False,
+    count: int = 1,
+    prefix: str = "goldbake",
+    ttl: str = "4h",
+    timeout: str = "15m",
+    no_wait: bool = False,
+    ephemeral: bool = False,
+    work: str = "",
+    proxy: str = "",
+    ca: str = "",
+    engine: str = "vm",
+    gpu: bool = False,
+    ssh_key: str = "",
+    cpus: int = 2,
+    memory: int = 2048,
+    json: bool = False,
+) -> None:
+    """Start instances from a baked image and wait until each agent is online; the PAT comes from AZP_TOKEN, AZP_TOKEN_FILE or a prompt."""
+    from launch import flags, service  # noqa: PLC0415
+
+    progress = Progress()
+    (target,) = clouds_from(cloud, most=1)
+    request = service.LaunchRequest(
+        **flags.service(organization, pool, progress),
+        cloud=target,
+        image=image or None,
+        artifact=artifact or None,
+        count=count,
+        prefix=prefix,
+        labels=flags.labels(label),
+        work=work,
+        proxy=proxy,
+        ca=flags.file(ca, "--ca"),
+        ephemeral=ephemeral,
+        ttl=flags.duration(ttl),
+        wait=not no_wait,
+        timeout=flags.duration(timeout, "--timeout"),
+        create_pool=create_pool,
+        local=flags.local(engine, gpu=gpu, ssh_key=ssh_key, cpus=cpus, memory_mib=memory),
+    )
+    found = service.launch(Paths.from_environment(), progress, request)
+    emit(report.launched(found), found.document(), as_json=json)
+
+
+@task(help={"cloud": CLOUD + "; without it all", "json": JSON})
+@command
+def instances(c: Context, cloud: str = "", json: bool = False) -> None:
+    """List the instances that were launched, with their ages and ends."""
+    from launch import service  # noqa: PLC0415
+
+    found = service.instances(Paths.from_environment(), clouds_from(cloud))
+    emit(report.instances(found), [asdict(one) for one in found], as_json=json)
+
+
+@task(
+    help={
+        "launch": "one launch (see ./inv instances)",
+        "all": "every launch",
+        "cloud": CLOUD + "; without it all",
+        "yes": "do not ask",
+        "ca": CA,
+        "json": JSON,
+    },
+)
+@command
+def destroy(c: Context, launch: str = "", all: bool = False, cloud: str = "", yes: bool = False, ca: str = "", json: bool = False) -> None:
+    """Remove a launch with its agents, and prove by listing again that nothing is left; shows the plan until it is confirmed."""
+    from launch import flags, service  # noqa: PLC0415
+
+    paths, progress = Paths.from_environment(), Progress()
+    plan = service.plan_destroy(paths, clouds_from(cloud), launch or None, everything=all)
+    if not confirmed(plan, report.removal_plan(plan), plan.document(), yes=yes, as_json=json):
+        return
+    found = service.destroy(paths, progress, plan, flags.pat_if_any(progress), ca=flags.file(ca, "--ca"))
+    emit(report.removed(found), found.document(), as_json=json)
+    found.require_nothing_left()
+
+
+@task(help={"cloud": CLOUD + "; without it all", "yes": "do not ask", "ca": CA, "json": JSON})
+@command
+def reap(c: Context, cloud: str = "", yes: bool = False, ca: str = "", json: bool = False) -> None:
+    """Remove whatever is past its time, and what killed launches left; shows the plan until it is confirmed."""
+    from launch import flags, service  # noqa: PLC0415
+
+    paths, progress = Paths.from_environment(), Progress()
+    plan = service.plan_reap(paths, clouds_from(cloud))
+    if not confirmed(plan, report.removal_plan(plan), plan.document(), yes=yes, as_json=json):
+        return
+    found = service.reap(paths, progress, plan, flags.pat_if_any(progress), ca=flags.file(ca, "--ca"))
+    emit(report.removed(found), found.document(), as_json=json)
+    found.require_nothing_left()
+
+
+@task(help={"engine": "vm or container", "json": JSON})
+@command
+def demo(c: Context, engine: str = "vm", json: bool = False) -> None:
+    """Show the whole way on this machine without any account: bake, launch, agent online, one job, destroy, nothing left."""
+    from goldbake import demo as whole_way  # noqa: PLC0415
+    from launch import flags  # noqa: PLC0415
+
+    found = whole_way.run(Paths.from_environment(), Progress(), flags.local(engine))
+    emit(report.demonstration(found), found.document(), as_json=json)
+
+
+@task(help={"organization": ORGANIZATION, "pool": POOL, "json": JSON})
+@command
+def doctor(c: Context, organization: str = "", pool: str = "", json: bool = False) -> None:
+    """Say what this machine lacks for a bake and a launch, each with the exact fix."""
     from goldbake import host  # noqa: PLC0415
 
-    rows = host.examine(Paths.from_environment())
+    rows = host.examine(Paths.from_environment(), organization, pool)
     emit(report.doctor(rows), [row.document() for row in rows], as_json=json)
     host.require_fit(rows)
 
@@ -150,7 +296,18 @@ def bench_bake(c: Context, json: bool = False) -> None:
     emit(report.figures(figures), figures, as_json=json)
 
 
-namespace = Collection(bake, images, check, render, validate, pin, doctor, test, lint)
+@task(help={"json": JSON, "rounds": "measurements of each; the medians are compared"})
+@command
+def bench_boot(c: Context, rounds: int = 3, json: bool = False) -> None:
+    """Measure in one run: golden image to agent online, against provisioning at first boot and against a stock image's SSH server."""
+    from goldbake.bench import boot as bench  # noqa: PLC0415
+
+    figures = bench.measure(Paths.from_environment(), Progress(), rounds)
+    emit(report.boot_figures(figures), figures, as_json=json)
+
+
+namespace = Collection(bake, images, check, launch, instances, destroy, reap, demo, doctor, render, validate, pin, test, lint)
 _bench = Collection("bench")
 _bench.add_task(bench_bake, name="bake")
+_bench.add_task(bench_boot, name="boot")
 namespace.add_collection(_bench)

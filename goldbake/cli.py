@@ -119,6 +119,24 @@ def emit(text: str, document: Any, *, as_json: bool) -> None:
     print(json.dumps(document, indent=2, sort_keys=False) if as_json else text, flush=True)
 
 
+def confirmed(plan: object, text: str, document: Any, *, yes: bool, as_json: bool) -> bool:
+    """Whether a plan is to be carried out: with `--yes`, or after a question on a terminal. Otherwise the plan is the result, and nothing happens."""
+    if yes and plan:
+        return True
+    emit(text, {"plan": document}, as_json=as_json)
+    if not plan:
+        return False
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        sys.stderr.write("nothing was removed; add --yes to do it\n")
+        return False
+    sys.stderr.write("remove all of this? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+        return True
+    sys.stderr.write("nothing was removed\n")
+    return False
+
+
 def clouds_from(text: str, *, most: int | None = None) -> tuple[Cloud, ...]:
     """The clouds that a `--cloud` flag names, separated by commas; empty means all of them.
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from goldbake.bake import Preview
     from goldbake.check import CheckReport
-    from goldbake.host import Finding
+    from goldbake.demo import Demonstration
+    from goldbake.finding import Finding
     from goldbake.records import ImageRecord
     from goldbake.templates import Validation
+    from launch.base import Instance
+    from launch.removal import RemovalPlan, RemovalReport
+    from launch.service import LaunchReport
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -93,9 +97,78 @@ def doctor(rows: Sequence[Finding]) -> str:
     return table(("WHAT", "STATE", "FIX"), ((row.what, row.state, row.fix) for row in rows))
 
 
+def launched(found: LaunchReport) -> str:
+    """What runs now, when it was where, and where to go next."""
+    rows = [
+        (one.agent, one.instance.kind, one.instance.place, " → ".join(f"{name} {seconds:.1f}" for name, seconds in one.marks.items()))
+        for one in found.started
+    ]
+    online = sum(one.online for one in found.started)
+    lines = [
+        table(("AGENT", "KIND", "PLACE", "SECONDS"), rows),
+        f"launch    {found.launch_id} of {found.image}: {online} of {len(found.started)} online after {found.seconds:.1f} s",
+        f"pool      {found.pool}: {found.pool_page}",
+        *(f"shell     {one.instance.reach}" for one in found.started if one.instance.reach),
+        f"ends      {_time(found.expires)}, or now: ./inv destroy --launch {found.launch_id}",
+    ]
+    return "\n".join(lines)
+
+
+def instances(found: Sequence[Instance]) -> str:
+    """The table of all instances."""
+    if not found:
+        return "nothing is launched (./inv launch)"
+    head = ("LAUNCH", "INSTANCE", "CLOUD", "KIND", "IMAGE", "PLACE", "STATE", "SINCE", "ENDS")
+    rows = (
+        (one.launch_id, one.id, one.cloud.value, one.kind, one.image, one.place, one.state, _time(one.created), _time(one.expires))
+        for one in found
+    )
+    return table(head, rows)
+
+
+def removal_plan(plan: RemovalPlan) -> str:
+    """What would be removed."""
+    lines = [f"launch {busy} is left alone: a process is at work on it" for busy in plan.busy]
+    if not plan:
+        return "\n".join([*lines, "there is nothing to remove"])
+    for doomed in plan.launches:
+        lines.append(f"launch {doomed.launch_id} ({doomed.cloud})" + (f": {doomed.why}" if doomed.why else ""))
+        lines += [f"    {resource}" for resource in doomed.resources]
+        lines += [f"    agent {name}" for name in doomed.agents]
+    return "\n".join(lines)
+
+
+def removed(found: RemovalReport) -> str:
+    """What was removed, and that a second listing was empty."""
+    lines = [f"removed   {name}" for name in [*found.removed, *(f"agent {agent}" for agent in found.agents)]]
+    left = [*found.left, *(f"agent {name}: {why}" for name, why in found.agents_left.items())]
+    lines += [f"LEFT      {name}" for name in left]
+    return "\n".join(
+        [*lines, f"nothing is left of {', '.join(found.launches)} ({found.seconds:.1f} s)" if not left else f"{len(left)} left"]
+    )
+
+
+def demonstration(found: Demonstration) -> str:
+    """The timeline of a demo, and what was looked at afterwards."""
+    lines = [f"{seconds:7.1f} s  {what}" for what, seconds in found.timeline]
+    return "\n".join([*lines, "", *(f"nothing left: {where}" for where in found.looked_at)])
+
+
+def boot_figures(found: Mapping[str, Any]) -> str:
+    """The comparison of `bench.boot`, and where the golden machine's time goes."""
+    rows = [(engine, name, f"{value:.3f}") for engine in ("container", "vm") for name, value in found[engine].items()]
+    parts = [(engine, name, f"{seconds:.2f} s") for engine, spans in found["where"].items() for name, seconds in spans.items()]
+    return table(("ENGINE", "FIGURE", "VALUE"), rows) + "\n\n" + table(("ENGINE", "GOLDEN, FROM … TO", "TIME"), parts)
+
+
 def figures(found: Mapping[str, float]) -> str:
     """Name and number, one a line."""
     return "\n".join(f"{name:<18} {value:.3f}" for name, value in found.items())
+
+
+def _time(seconds: float) -> str:
+    """Local time of a moment in seconds since 1970."""
+    return datetime.datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _age(delta: datetime.timedelta) -> str:

@@ -146,7 +146,8 @@ class LocalLauncher:
         folder = self.root / spec.launch_id / str(number)
         note = Note(spec.tags(), number, self._options.engine, spec.sha256, time.time())
         try:
-            folder.mkdir(parents=True)
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir()
             _write(folder, note)
             note = self._start_vm(spec, folder, note) if note.engine is Engine.VM else self._start_container(spec, folder, note)
         except Failure:

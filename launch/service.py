@@ -328,6 +328,7 @@ def _remove_all(
     text = f"{len(left)} things of launch {entry.launch_id} are left: {'; '.join(left)}"
     if isinstance(error, GoldbakeError):
         error.message += f"; {text}"
+        error.args = (error.message,)
         error.hint = how
     else:
         progress.warn(f"{text}; {how}")

@@ -119,8 +119,8 @@ def start(machine: Machine, seed: Path) -> None:
         "-qmp", f"unix:{QMP},server=on,wait=off",
         "-drive", f"file={overlay},format=qcow2,if=none,id=root,cache=unsafe,discard=unmap", *_root_device(machine.kernel),
         # The seed is taken out while the VM runs; only what is behind a port of its own can be.
-        "-device", "pcie-root-port,id=port,chassis=1",
-        "-drive", f"file={seed},format=raw,if=none,id=seed,cache=writethrough", "-device", "virtio-blk-pci,drive=seed,id=seed0,bus=port",
+        "-device", "pcie-root-port,id=seedport,chassis=1",
+        "-drive", f"file={seed},format=raw,if=none,id=seed,cache=writethrough", "-device", "virtio-blk-pci,drive=seed,id=seed0,bus=seedport",
         "-netdev", f"user,id=net0{forward}", "-device", "virtio-net-pci,netdev=net0,romfile=",
         "-device", "virtio-rng-pci",
     ]  # fmt: skip

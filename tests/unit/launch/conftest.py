@@ -71,7 +71,13 @@ def record_image(paths: Paths, *, name: str = "gpu-agent", agent: str = "simulat
 
 
 def run_launch(
-    paths: Paths, cloud: FolderCloud, request: LaunchRequest, *, directory: FolderDirectory | None = None, progress: Progress | None = None, **changes: Any
+    paths: Paths,
+    cloud: FolderCloud,
+    request: LaunchRequest,
+    *,
+    directory: FolderDirectory | None = None,
+    progress: Progress | None = None,
+    **changes: Any,
 ) -> LaunchReport:
     """One launch called `l1` on the folder cloud."""
     return service.launch(
@@ -84,7 +90,9 @@ def run_launch(
     )
 
 
-def remove(paths: Paths, cloud: FolderCloud, plan: service.RemovalPlan, *, cautious: bool = False, progress: Progress | None = None) -> service.RemovalReport:
+def remove(
+    paths: Paths, cloud: FolderCloud, plan: service.RemovalPlan, *, cautious: bool = False, progress: Progress | None = None
+) -> service.RemovalReport:
     """Carry out a plan on the folder cloud, with its directory."""
     return service.destroy(
         paths,

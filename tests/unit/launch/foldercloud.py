@@ -85,7 +85,9 @@ class FolderCloud:
         with self._step("list"):
             found = self._all()
         return [
-            Resource(self.cloud, item["kind"], name, item["tags"]["goldbake-launch"], int(item["tags"]["goldbake-expires"]), item["instance"])
+            Resource(
+                self.cloud, item["kind"], name, item["tags"]["goldbake-launch"], int(item["tags"]["goldbake-expires"]), item["instance"]
+            )
             for name, item in found.items()
             if item["tags"].get("managed-by") == "goldbake" and launch_id in (None, item["tags"]["goldbake-launch"])
         ]
@@ -161,7 +163,9 @@ class FolderCloud:
         return found
 
     def _instance(self, item: dict[str, Any]) -> Instance:
-        return Instance(self.cloud, item["launch"], item["number"], item["instance"], item["tags"].get("goldbake-image", ""), item["place"], 0.0, 0)
+        return Instance(
+            self.cloud, item["launch"], item["number"], item["instance"], item["tags"].get("goldbake-image", ""), item["place"], 0.0, 0
+        )
 
 
 class _Step:

@@ -137,7 +137,7 @@ def _in_child(work: Callable[[], object]) -> bool:
         try:
             work()
             code = 0
-        except BaseException:  # noqa: BLE001 (a child must not go on as a second pytest)
+        except BaseException:
             traceback.print_exc()
         finally:
             os._exit(code)

@@ -25,6 +25,8 @@ if command -v cloud-init >/dev/null; then
     cloud-init clean --logs --seed
 fi
 empty /var/lib/cloud
+empty /var/lib/goldbake
+rm -f /var/lib/waagent/ovf-env.xml /var/lib/waagent/CustomData
 empty /var/lib/dhcp
 find /root /home -xdev \( -name '.*_history' -o -name '.wget-hsts' -o -name '.lesshst' -o -name .sudo_as_admin_successful \) -delete
 rm -rf /root/.cache /root/.gnupg /home/*/.cache

@@ -98,6 +98,12 @@ FILES: Mapping[str, Sabotage] = {
         cat "/boot/initrd.img-$kernel" >>/run/extra.cpio && mv /run/extra.cpio "/boot/initrd.img-$kernel"
     """),
     "driver.driver_is_not_loaded_blindly_at_boot": Sabotage("echo nvidia-drm >/etc/modules-load.d/display.conf"),
+    # firstboot
+    "firstboot.programs_can_be_run": Sabotage("chmod 644 /usr/lib/goldbake/goldbake-agent"),
+    "firstboot.modules_are_compiled": Sabotage("echo '# changed by hand' >>/usr/lib/goldbake/firstboot/main.py"),
+    "firstboot.modules_can_be_imported": Sabotage("rm /usr/lib/goldbake/firstboot/retry.py"),
+    "firstboot.first_boot_has_not_run": Sabotage("install -D /dev/null /var/lib/goldbake/expires"),
+    "firstboot.there_is_no_user_data": Sabotage("install -D /dev/null /var/lib/waagent/ovf-env.xml"),
     # hygiene
     "hygiene.machine_id_is_empty": Sabotage("echo 0123456789abcdef0123456789abcdef >/etc/machine-id"),
     "hygiene.there_are_no_ssh_host_keys": Sabotage("ssh-keygen -q -A"),
@@ -141,6 +147,10 @@ END
     "services.unit_is_enabled[nvidia-cdi-refresh.service]": Sabotage("systemctl disable nvidia-cdi-refresh.service"),
     "services.unit_is_enabled[nvidia-cdi-refresh.path]": Sabotage("systemctl disable nvidia-cdi-refresh.path"),
     "services.unit_is_enabled[goldbake-firstboot.service]": Sabotage("systemctl mask goldbake-firstboot.service"),
+    "services.unit_is_enabled[goldbake-agent.service]": Sabotage("systemctl disable goldbake-agent.service"),
+    "services.unit_is_enabled[goldbake-metadata-guard.service]": Sabotage("systemctl disable goldbake-metadata-guard.service"),
+    "services.unit_is_enabled[goldbake-ttl.service]": Sabotage("systemctl disable goldbake-ttl.service"),
+    "services.unit_is_enabled[goldbake-hostkeys.service]": Sabotage("systemctl disable goldbake-hostkeys.service"),
     "services.unit_is_enabled[goldbake-apparmor.service]": Sabotage("systemctl disable goldbake-apparmor.service"),
     "services.unit_does_not_hold_up_the_boot[docker.service]": Sabotage("systemctl enable docker.service"),
     "services.unit_does_not_hold_up_the_boot[containerd.service]": Sabotage("systemctl enable containerd.service"),
@@ -189,6 +199,17 @@ BOOTED: Mapping[str, Sabotage] = {
         mount --bind /var/cache/other.ko "$(module nvidia)"
         """,
         undo='umount "$(module nvidia)" && rm /var/cache/other.ko',
+    ),
+    "firstboot.guard_can_be_loaded": Sabotage(
+        "echo 'table inet goldbake { chain jobs { ip daddr nowhere.invalid reject; }; }' >/run/broken.nft"
+        " && mount --bind /run/broken.nft /usr/lib/goldbake/metadata-guard.nft",
+        undo="umount /usr/lib/goldbake/metadata-guard.nft && rm /run/broken.nft",
+    ),
+    "firstboot.guard_is_loaded": Sabotage(
+        "nft delete chain inet goldbake forward", undo="systemctl restart goldbake-metadata-guard.service"
+    ),
+    "firstboot.metadata_service_is_blocked_for_the_agents_user": Sabotage(
+        "nft flush chain inet goldbake jobs", undo="systemctl restart goldbake-metadata-guard.service"
     ),
     "kernel.newest_kernel_is_the_running_one": Sabotage(
         "touch /boot/vmlinuz-99.1.0-cloud-amd64", undo="rm /boot/vmlinuz-99.1.0-cloud-amd64"

@@ -31,11 +31,29 @@ def is_enabled(machine: Machine, unit: str) -> str:
     return machine.run("systemctl", "is-enabled", unit).output.strip()
 
 
-def test_first_boot_and_host_keys_are_enabled(machine: Machine) -> None:
+NFTABLES = Package("nftables", "1.0.6-2")
+ENABLED = ("firstboot", "agent", "metadata-guard", "ttl", "hostkeys")
+
+
+def test_first_boot_is_installed_and_enabled(machine: Machine, mirror: Mirror) -> None:
+    machine.install(mirror.publisher.pool, NFTABLES)
     machine.does_twice("install-firstboot", {})
-    assert is_enabled(machine, "goldbake-firstboot.service") == "enabled"
-    assert is_enabled(machine, "goldbake-hostkeys.service") == "enabled"
-    assert "not configured" in machine.ok("/usr/lib/goldbake/goldbake-firstboot")
+    assert [unit for unit in ENABLED if is_enabled(machine, f"goldbake-{unit}.service") != "enabled"] == []
+    assert is_enabled(machine, "goldbake-gpu-gate.service") == "static"
+
+
+def test_first_boot_is_compiled_and_runs(machine: Machine, mirror: Mirror) -> None:
+    machine.install(mirror.publisher.pool, NFTABLES)
+    machine.write("/usr/lib/goldbake/firstboot/removed.py", "of an older image")
+    machine.does("install-firstboot", {})
+    assert not machine.exists("/usr/lib/goldbake/firstboot/removed.py")
+    assert machine.exists("/usr/lib/goldbake/firstboot/__pycache__/main.cpython-311.pyc")
+    assert "goldbake: not-configured" in machine.ok("/usr/lib/goldbake/goldbake-firstboot")
+    assert "phase         not-configured" in machine.run("goldbake-status").output
+
+
+def test_first_boot_does_not_go_without_nftables(machine: Machine) -> None:
+    assert "apt cannot install nftables" in machine.fails("install-firstboot", {})
 
 
 def test_persistenced_persists_and_is_skipped_without_a_gpu(served: Machine) -> None:
@@ -175,6 +193,8 @@ GONE = [
     "/home/someone/.cache/thing",
     "/var/lib/cloud/instances/i-123/user-data.txt",
     "/var/lib/dhcp/dhclient.leases",
+    "/var/lib/goldbake/status.json",
+    "/var/lib/waagent/ovf-env.xml",
     "/var/lib/systemd/random-seed",
     "/var/lib/systemd/credential.secret",
     "/var/lib/dbus/machine-id",

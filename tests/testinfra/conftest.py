@@ -22,7 +22,8 @@ MANIFEST = "/usr/share/goldbake/manifest.json"
 
 UNITS = (
     "docker.service", "docker.socket", "nvidia-persistenced.service", "nvidia-cdi-refresh.service", "nvidia-cdi-refresh.path",
-    "goldbake-firstboot.service", "apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service",
+    "goldbake-firstboot.service", "goldbake-agent.service", "goldbake-metadata-guard.service", "goldbake-ttl.service",
+    "goldbake-hostkeys.service", "apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service",
     "apparmor.service", "containerd.service", "e2scrub_reap.service", "goldbake-apparmor.service",
 )  # fmt: skip
 

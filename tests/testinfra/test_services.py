@@ -15,6 +15,10 @@ from facts import Facts
         "nvidia-cdi-refresh.service",
         "nvidia-cdi-refresh.path",
         "goldbake-firstboot.service",
+        "goldbake-agent.service",
+        "goldbake-metadata-guard.service",
+        "goldbake-ttl.service",
+        "goldbake-hostkeys.service",
         "goldbake-apparmor.service",
     ],
 )

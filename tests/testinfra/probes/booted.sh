@@ -17,6 +17,12 @@ boot_kernels() { for file in /boot/vmlinuz-*; do printf '%s\n' "${file#/boot/vml
 gpus() { grep -l 0x10de /sys/bus/pci/devices/*/vendor 2>/dev/null; }
 modprobe_nvidia() { modprobe nvidia; }
 disk_free() { df --output=avail -B1 / | tail -n 1; }
+guard_check() { nft --check --file /usr/lib/goldbake/metadata-guard.nft; }
+guard_rules() { nft list table inet goldbake; }
+metadata_for_agent() { # the rules with their counters after an attempt; there need be no metadata service
+  setpriv --reuid agent --regid agent --clear-groups timeout 5 bash -c ': </dev/tcp/169.254.169.254/80' 2>/dev/null
+  nft list chain inet goldbake jobs
+}
 docker_info() { docker info --format '{{json .Runtimes}}'; }
 docker_version() { docker version --format '{{.Server.Version}}'; }
 docker_run() { # an image made of the machine's own `echo`: no registry is asked
@@ -30,6 +36,6 @@ docker_run() { # an image made of the machine's own `echo`: no registry is asked
   return "$code"
 }
 
-for name in system_state failed_units running_kernel boot_kernels gpus modprobe_nvidia disk_free docker_info docker_version docker_run; do
+for name in system_state failed_units running_kernel boot_kernels gpus modprobe_nvidia disk_free guard_check guard_rules metadata_for_agent docker_info docker_version docker_run; do
   section "$name"
 done

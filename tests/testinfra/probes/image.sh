@@ -124,9 +124,37 @@ upgrade() { # what a full upgrade would do if there were a newer version of ever
 periodic() { apt-config shell value APT::Periodic::Unattended-Upgrade; }
 unit_states() { for unit in $units; do printf '%s %s\n' "$unit" "$(systemctl is-enabled "$unit" 2>/dev/null)"; done; }
 
-for name in temporary_files machine_ids host_keys authorized_keys signing_keys private_keys cloud_init_state packer_leftovers histories logs \
+firstboot_state() { find /var/lib/goldbake /run/goldbake -mindepth 1 2>/dev/null | sort; }
+user_data() { find /var/lib/waagent \( -name ovf-env.xml -o -name CustomData \) 2>/dev/null | sort; }
+firstboot_programs() { # what is not there, or cannot be run
+  for file in /usr/lib/goldbake/goldbake-firstboot /usr/lib/goldbake/goldbake-agent /usr/lib/goldbake/goldbake-agent-event \
+    /usr/lib/goldbake/goldbake-report /usr/lib/goldbake/goldbake-ttl /usr/lib/goldbake/has-nvidia-device /usr/bin/goldbake-status; do
+    [ -x "$file" ] || printf '%s\n' "$file"
+  done
+}
+firstboot_compiled() { # modules without a compiled form, or with that of another text
+  python3 -IS - << 'END'
+import glob, importlib.util
+for path in sorted(glob.glob("/usr/lib/goldbake/firstboot/*.py")):
+    with open(path, "rb") as file:
+        wanted = importlib.util.source_hash(file.read())
+    try:
+        with open(importlib.util.cache_from_source(path), "rb") as file:
+            head = file.read(16)
+    except OSError:
+        head = b""
+    if head[:8] != importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") or head[8:] != wanted:
+        print(path)
+END
+}
+firstboot_imports() {
+  python3 -ISB -c 'import sys; sys.path.insert(0, "/usr/lib/goldbake"); import firstboot.main, firstboot.clouds, firstboot.report, firstboot.show, firstboot.tunnel'
+}
+
+for name in temporary_files machine_ids host_keys authorized_keys signing_keys private_keys cloud_init_state packer_leftovers histories logs firstboot_state user_data \
   apt_downloads random_seed apt_sources passwords agent_root_owner agent_state agent_work agent_units agent_switches agent_files \
   agent_libraries agent_version users installed_kernels module_trees headers initramfs dkms_status modules modprobe_blacklist \
-  loaded_at_boot libraries programs toolkit_versions toolkit_config baked_cdi docker_config packages holds upgrade periodic unit_states; do
+  loaded_at_boot libraries programs toolkit_versions toolkit_config baked_cdi docker_config packages holds upgrade periodic unit_states \
+  firstboot_programs firstboot_compiled firstboot_imports; do
   section "$name"
 done

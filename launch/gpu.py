@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from goldbake.errors import MissingError
 SYS = Path("/sys")
 DEV = Path("/dev")
 PROC = Path("/proc")
+
+Write = Callable[[Path, str], None]
+"""Writes to a file of the kernel; the kernel acts before it returns."""
 
 _NVIDIA = "0x10de"
 _DISPLAY = "0x03"
@@ -90,19 +93,23 @@ def host_driver(proc_fs: Path = PROC) -> str:
     return match[1] if match else ""
 
 
-def take(addresses: Sequence[str], sys: Path = SYS) -> None:
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def take(addresses: Sequence[str], sys: Path = SYS, write: Write = _write) -> None:
     """Bind devices to vfio-pci. Raises MissingError when one keeps its driver; give all of them back then."""
     for address in addresses:
-        _rebind(address, "vfio-pci", sys)
+        _rebind(address, "vfio-pci", sys, write)
         if _driver(sys / "bus/pci/devices" / address) != "vfio-pci":
             raise MissingError(f"{address} could not be bound to vfio-pci", hint="is it in use? `nvidia-smi` and `dmesg | tail` say more")
 
 
-def give_back(addresses: Sequence[str], sys: Path = SYS) -> None:
+def give_back(addresses: Sequence[str], sys: Path = SYS, write: Write = _write) -> None:
     """Let the host's own driver have the devices again; those that are not at vfio-pci stay as they are."""
     for address in addresses:
         if _driver(sys / "bus/pci/devices" / address) == "vfio-pci":
-            _rebind(address, "", sys)
+            _rebind(address, "", sys, write)
 
 
 def _enough(count: int, sys: Path) -> list[Gpu]:
@@ -134,12 +141,12 @@ def _driver(device: Path) -> str:
     return link.resolve().name if link.exists() else ""
 
 
-def _rebind(address: str, driver: str, sys: Path) -> None:
+def _rebind(address: str, driver: str, sys: Path, write: Write) -> None:
     device = sys / "bus/pci/devices" / address
-    (device / "driver_override").write_text(f"{driver}\n")
+    write(device / "driver_override", f"{driver}\n")
     if (device / "driver").exists():
-        (device / "driver/unbind").write_text(address)
-    (sys / "bus/pci/drivers_probe").write_text(address)
+        write(device / "driver/unbind", address)
+    write(sys / "bus/pci/drivers_probe", address)
 
 
 def _text(path: Path) -> str:

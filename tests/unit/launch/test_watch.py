@@ -1,0 +1,56 @@
+"""The console's status lines become a timeline."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launch.watch import MARK, Timeline, last_lines, statuses
+
+
+def _line(phase: str, **timings: float) -> str:
+    return f"\r\n{MARK}{json.dumps({'phase': phase, 'timings': timings})}\r\n"
+
+
+def test_one_line_places_everything_that_came_before() -> None:
+    timeline = Timeline()
+    timeline.read(_line("online", started=4.0, register=5.0, verify=6.5, start=7.0, online=9.0), now=12.0)
+    assert timeline.rounded() == {"kernel": 3.0, "first boot": 7.0, "registered": 9.5}
+    assert timeline.phase == "online"
+
+
+def test_a_line_that_is_read_late_does_not_move_the_start() -> None:
+    timeline = Timeline()
+    text = _line("started", started=4.0)
+    timeline.read(text, now=5.0)
+    text += _line("register", started=4.0, register=5.0)
+    timeline.read(text, now=9.0)  # 3 s late
+    assert timeline.marks["kernel"] == 1.0
+    assert timeline.marks["first boot"] == 5.0
+
+
+def test_the_start_is_never_before_the_create_call() -> None:
+    timeline = Timeline()
+    timeline.read(_line("started", started=400.0), now=2.0)
+    assert timeline.marks["kernel"] == 0.0
+
+
+def test_lines_that_are_cut_or_mixed_with_others_are_none() -> None:
+    text = f'{MARK}{{"phase": "pro\nkernel: hello\n{_line("probe", probe=1.0)}{MARK}[1]\n{MARK}{{"phase": 3}}\n{MARK}'
+    assert [status["phase"] for status in statuses(text)] == ["probe"]
+
+
+@given(st.text())
+def test_no_console_breaks_it(text: str) -> None:
+    timeline = Timeline()
+    timeline.read(text + MARK + text, now=1.0)
+    last_lines(text, 3)
+
+
+def test_the_end_of_a_console_is_shown_without_status_and_control_characters() -> None:
+    text = "one\r\n\x1b[0;1;31mtwo\x1b[0m\r\n" + _line("started") + "\r\n\r\n"
+    assert last_lines(text) == "[0;1;31mtwo[0m"
+    assert last_lines(text, 2) == "    one\n    [0;1;31mtwo[0m"
+    assert last_lines("") == ""

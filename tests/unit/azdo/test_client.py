@@ -8,6 +8,7 @@ import io
 import logging
 import pickle
 import socket
+import ssl
 import threading
 import traceback
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 import trustme
 
-from goldbake.azdo import answers
+from goldbake.azdo import answers, connection
 from goldbake.azdo.client import LONGEST_WAIT_S, TRIES, Client, Limits, may_have_happened
 from goldbake.azdo.errors import AzureDevOpsError, Kind
 from goldbake.log import Progress
@@ -132,6 +133,12 @@ def test_a_removal_needs_no_answer_but_a_page_is_none(connect: Connect, raw: Raw
     assert "Guest network" in caught.value.message
 
 
+@pytest.mark.parametrize("other", [http(203), http(202, {}), http(206, {})])
+def test_a_removal_is_done_with_200_or_204_only(connect: Connect, raw: Raw, other: bytes) -> None:
+    with pytest.raises(AzureDevOpsError):
+        connect(raw(other)).client.delete("_apis/x/1")
+
+
 def test_an_empty_answer_is_no_document(connect: Connect, raw: Raw) -> None:
     with pytest.raises(AzureDevOpsError) as caught:
         connect(raw(http(204, media=""))).check()
@@ -221,6 +228,20 @@ def test_a_folder_of_certificates_is_honoured(service: SimulatedAzureDevOps, mon
             patch.setenv(name, str(tmp_path))  # an empty one: nobody is trusted
             with Client(service.url, Secret(service.pat)) as client, pytest.raises(AzureDevOpsError, match="not trusted"):
                 client.get("_apis/connectionData", dict[str, Any])
+
+
+def test_authorities_that_this_machine_trusts_are_trusted_besides_the_usual_ones() -> None:
+    """A company's own authority is in the system's store, and httpx alone looks only at its own bundle."""
+
+    class Context(ssl.SSLContext):
+        loaded = False
+
+        def load_default_certs(self, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
+            self.loaded = True
+
+    context = connection.trust(None, lambda: Context(ssl.PROTOCOL_TLS_CLIENT))
+    assert isinstance(context, Context)
+    assert context.loaded
 
 
 def test_a_ca_file_adds_to_what_is_trusted(service: SimulatedAzureDevOps, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_a_pipe_can_bring_the_token(warnings: list[str]) -> None:
     reader, writer = os.pipe()
     os.write(writer, TOKEN.encode())
     os.close(writer)
+    os.fchmod(reader, 0o644)  # a mode that says nothing here
     assert credentials.pat(warnings.append, environ={"AZP_TOKEN_FILE": f"/dev/fd/{reader}"}) == Secret(TOKEN)
     os.close(reader)
     assert warnings == []

@@ -175,6 +175,12 @@ def _proxy(*answer: bytes, url: str = "http://user:hunter22@127.0.0.1") -> Calla
     return case
 
 
+def _past_the_proxy(lab: Lab) -> None:
+    lab.patch.setenv("HTTPS_PROXY", "http://proxy.invalid:3128")
+    lab.patch.setenv("NO_PROXY", "127.0.0.1")
+    lab.elsewhere(NOWHERE)
+
+
 def _environment(name: str, value: str) -> Callable[[Lab], None]:
     def case(lab: Lab) -> None:
         lab.patch.setenv(name, value)
@@ -307,6 +313,7 @@ CASES: list[Case] = [
     (Kind.PROXY, _proxy(http(407)), "the proxy on the way to azure.invalid, does not connect: 407", PROXIED),
     (Kind.PROXY, _proxy(http(403)), r"^127\.0\.0\.1:\d+, the proxy .* does not connect: 403", "NO_PROXY"),
     (Kind.NOT_LISTENING, _proxy(), r"^127\.0\.0\.1:\d+, the proxy on the way to azure.invalid, refuses", PROXIED),
+    (Kind.NOT_LISTENING, _past_the_proxy, r"^127\.0\.0\.1:\d+ refuses", PROXIED),
     (Kind.PROXY_INVALID, _environment("HTTPS_PROXY", "ftp://user:hunter22@x"), "that HTTPS_PROXY names", "http://HOST:PORT"),
     (Kind.PROXY_INVALID, _environment("ALL_PROXY", "socks5://x:1"), "ALL_PROXY names cannot be used: SOCKS is not", "http://HOST:PORT"),
     (Kind.CERTIFICATES, _environment("SSL_CERT_FILE", "/nowhere.pem"), "SSL_CERT_FILE ./nowhere.pem. has no certificates", "PEM"),

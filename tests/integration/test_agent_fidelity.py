@@ -619,6 +619,13 @@ def test_signal_ends_the_session(configured: Installed, service: SimulatedAzureD
     assert "-1" not in [str(said.find(marker)) for marker in markers]
 
 
+def test_agent_whose_token_is_in_its_credentials_runs(keyed: Installed, service: SimulatedAzureDevOps) -> None:
+    service.fault(Fault("no-authorization", method="POST", path="/agents$"))
+    assert keyed.configure(service).code == 0
+    with keyed.running("bin/Agent.Listener", "run"):
+        until(lambda: online(service))
+
+
 def test_session_names_its_agent(configured: Installed, service: SimulatedAzureDevOps) -> None:
     with configured.running("bin/Agent.Listener", "run"):
         until(lambda: online(service))

@@ -22,7 +22,8 @@ USER, GROUP = "nobody", "nogroup"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 PACE = "0.01"
 """How much faster than the real agent a simulated one waits; the real one does not know this variable."""
-PATIENCE_S = 60.0
+PATIENCE_S = float(os.environ.get("GOLDBAKE_AGENT_PATIENCE", "60"))
+"""Seconds until something that was waited for counts as not happening."""
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ class NotConfigured(AgentError):
 
 
 class NetworkError(AgentError):
-    """No answer: name, connection, TLS, time-out, or bytes that are no HTTP."""
+    """No answer: name, connection, TLS, time-out, or bytes that are no HTTP. `may_pass`: another try can succeed."""
 
-    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+    def __init__(self, message: str, *, timed_out: bool = False, may_pass: bool = True) -> None:
         super().__init__(message)
         self.timed_out = timed_out
+        self.may_pass = may_pass and not timed_out
 
 
 class ServiceError(AgentError):

@@ -162,7 +162,7 @@ class Session:
                     return answer
                 why = f"status {answer.status}"
             except NetworkError as error:
-                if last or error.timed_out:
+                if last or not error.may_pass:
                     raise
                 why = str(error)
             self._console.log(f"{method} {address.origin}: {why}; trying again.")

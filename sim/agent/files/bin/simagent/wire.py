@@ -107,7 +107,8 @@ class Connection:
                 raise NetworkError(f"{self._origin.origin} did not answer within {self._timeout:.0f} seconds.", timed_out=True) from error
             except (OSError, ValueError) as error:
                 self.close()
-                raise NetworkError(f"{_why(error)} ({self._origin.host}:{self._origin.port})") from error
+                unsafe = isinstance(error, _ssl.SSLCertVerificationError)
+                raise NetworkError(f"{_why(error)} ({self._origin.host}:{self._origin.port})", may_pass=not unsafe) from error
             except BaseException:  # the rest of this answer must not be taken for the next one
                 self.close()
                 raise

@@ -284,9 +284,8 @@ class LocalLauncher:
         """The container's first process. Raises Failure when it does not appear."""
         deadline = time.monotonic() + _APPEAR_S
         while time.monotonic() < deadline:
-            for process in leftovers.processes_of(folder, cgroups.processes(_group(folder)), _PROGRAMS):
-                if process.name == "systemd":
-                    return process.pid
+            if (first := container.first_process(cgroups.processes(_group(folder)))) is not None:
+                return first
             time.sleep(0.03)
         ends = last_lines(_console(folder), 5) or "    it printed nothing"
         raise Failure(

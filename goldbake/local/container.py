@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +127,20 @@ def start(
         *(f"--bind={bind}" for bind in binds), "--", *arguments,
     ]  # fmt: skip
     proc.detached(["sh", "-c", cgroups.ENTER, "sh", *groups, "--", *command], folder / "console.log")
+
+
+def first_process(processes: Iterable[int]) -> int | None:
+    """Which of these is process 1 of a container, None when there is none yet."""
+    for pid in processes:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:  # it ended
+            continue
+        # Its id in each of the nested process namespaces, from here inwards (proc(5)).
+        ids = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
+        if len(ids) == 2 and ids[1] == "1":
+            return pid
+    return None
 
 
 def free_port() -> int:

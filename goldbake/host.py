@@ -9,7 +9,7 @@ from pathlib import Path
 
 from goldbake import proc
 from goldbake.errors import MissingError
-from goldbake.finding import Finding as Finding  # noqa: PLC0414 (also known by this place)
+from goldbake.finding import Finding
 from goldbake.local import vm
 from goldbake.log import Progress
 from goldbake.paths import Paths

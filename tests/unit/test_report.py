@@ -11,7 +11,7 @@ from goldbake import report
 from goldbake.bake import Preview
 from goldbake.check import FailedCheck, report_of
 from goldbake.config.model import Cloud
-from goldbake.host import Finding
+from goldbake.finding import Finding
 from goldbake.templates import Validation
 from tests.unit.test_records import record
 

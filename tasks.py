@@ -6,7 +6,9 @@ import shlex
 import sys
 from dataclasses import asdict
 
-from invoke import Collection, Context, task
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.tasks import task
 
 from goldbake import report
 from goldbake.cli import WordsTask, clouds_from, command, confirmed, emit
@@ -265,7 +267,7 @@ def doctor(c: Context, organization: str = "", pool: str = "", json: bool = Fals
     """Say what this machine lacks for a bake and a launch, each with the exact fix."""
     from goldbake import host  # noqa: PLC0415
 
-    rows = host.examine(Paths.from_environment(), organization, pool)
+    rows = host.examine(Paths.from_environment(), organization=organization, pool=pool)
     emit(report.doctor(rows), [row.document() for row in rows], as_json=json)
     host.require_fit(rows)
 

@@ -116,7 +116,8 @@ def _bake_local(todo: BakePlan, lock: Lock, paths: Paths, progress: Progress, re
                 report = check_disk(pending, baked.raw, baked.manifest, job.work, progress)
             _require_green(report, todo, paths)
         seconds["total"] = round(time.monotonic() - started, 3)
-        baked.kernel.replace(artifact.with_suffix(disk.KERNEL_SUFFIX))
+        if baked.kernel is not None:
+            baked.kernel.replace(artifact.with_suffix(disk.KERNEL_SUFFIX))
         return _publish(todo, pending, artifact, baked.manifest, report, seconds, records)
     except GoldbakeError as error:
         if "No space left on device" in error.message:

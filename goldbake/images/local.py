@@ -30,8 +30,8 @@ class Baked:
     """A finished disk, not yet checked."""
 
     raw: Path
-    kernel: Path
-    """A copy of the image's kernel: a launch on this machine starts it directly, without firmware and boot loader."""
+    kernel: Path | None
+    """A copy of the image's kernel, when it starts without firmware, boot loader and initrd: a launch on this machine then does that."""
     manifest: dict[str, Any]
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -132,7 +132,8 @@ class LocalBake:
             )
             provenance.write(document, root / provenance.IN_IMAGE)
             disk.assemble(root, raw, plan.image.disk_gib, lambda line: self._progress.detail("disk", line))
-            kernel = Path(shutil.copyfile(disk.boot_files(root).kernel, self.work / "vmlinuz"))
+            boot = disk.boot_files(root)
+            kernel = Path(shutil.copyfile(boot.kernel, self.work / "vmlinuz")) if disk.starts_directly(root, boot) else None
         return Baked(raw, kernel, document, self.seconds)
 
     def _host_files(self) -> Path:

@@ -56,6 +56,16 @@ def boot_files(root: Path) -> Boot:
     return Boot(version, kernels[0], initrd)
 
 
+def starts_directly(root: Path, boot: Boot) -> bool:
+    """Whether the kernel finds its root on an NVMe disk without an initrd: drivers and file system are in it, not in modules.
+
+    Debian's cloud kernel does; Ubuntu's generic one has NVMe as a module.
+    """
+    config = root / "boot" / f"config-{boot.version}"
+    built_in = config.read_text().splitlines() if config.exists() else []
+    return all(f"CONFIG_{name}=y" in built_in for name in ("PCI", "BLK_DEV_NVME", "EXT4_FS", "EFI_PARTITION", "DEVTMPFS_MOUNT"))
+
+
 def assemble(root: Path, raw: Path, size_gib: int, say: Callable[[str], None]) -> None:
     """Write the tree into a sparse, bootable raw disk of `size_gib` GiB.
 

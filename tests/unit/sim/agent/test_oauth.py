@@ -6,10 +6,13 @@ import base64
 import time
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sim.agent.files.bin.simagent.oauth import Assertion, Pat, guid
 from sim.agent.files.bin.simagent.rsa import EXPONENT, Search
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 warns when threads are there
 
 
 def test_assertion_says_who_for_whom_and_how_long() -> None:

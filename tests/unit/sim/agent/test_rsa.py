@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from sim.agent.files.bin.simagent.rsa import EXPONENT, Key, Search
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 warns when threads are there
+
 
 @pytest.fixture(scope="module")
 def key() -> Key:

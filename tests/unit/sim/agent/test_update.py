@@ -18,6 +18,8 @@ from sim.agent.files.bin.simagent.service import Session
 from sim.agent.files.bin.simagent.store import Store
 from tests.servers import Answer, Server, server
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 warns when threads are there
+
 CONTENT = agent.pack("4.276.1")
 HASH = hashlib.sha256(CONTENT).hexdigest()
 

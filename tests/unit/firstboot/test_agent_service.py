@@ -122,6 +122,36 @@ def test_r25_sigterm_to_all_of_the_service_ends_the_session_too(registered: Box,
         assert eventually(lambda: service.state()["sessions"] == [])
 
 
+def test_r25_killed_without_a_word_it_waits_for_its_old_session_to_end(box: Box) -> None:
+    with SimulatedAzureDevOps(session_timeout=3) as service:
+        box.seed({"organization": service.url, "pat": service.pat, "ca": service.ca_pem})
+        assert box.boot() == 0
+        with started(box) as running:
+            running.ready()
+        assert len(service.state()["sessions"]) == 1
+        with started(box, environment={"SIMULATED_AGENT_PACE": "0.05"}) as running:
+            assert "READY=1" in running.ready()
+        assert any("already exists" in line for line in running.lines)
+        assert len(service.state()["sessions"]) == 1
+
+
+def test_r24_a_session_that_never_ends_fails_the_service(registered: Box, service: SimulatedAzureDevOps) -> None:
+    """The agent gives up after 4 minutes, here a hundredth of that; the unit then starts it again."""
+    with started(registered) as running:
+        running.ready()
+    with started(registered, environment={"SIMULATED_AGENT_PACE": "0.01"}) as running:
+        assert running.wait() == 1
+    assert any("SessionConflict" in line for line in running.lines)
+    assert len(service.state()["sessions"]) == 1
+
+
+def test_the_listener_cannot_speak_to_systemd(box: Box) -> None:
+    replace(box, 'echo "socket ${NOTIFY_SOCKET-none}"; exit 1')
+    with started(box) as running:
+        running.wait()
+    assert running.lines == ["socket none\n"]
+
+
 def test_r26_the_agent_comes_back_by_its_own_key_when_the_pat_is_revoked(registered: Box, service: SimulatedAzureDevOps) -> None:
     service.revoke(service.pat)
     for _ in range(2):

@@ -158,7 +158,6 @@ class LocalLauncher:
 
     def resources(self, launch_id: str | None = None) -> list[Resource]:
         found: list[Resource] = []
-        users: dict[Path, str] = {}
         for folder in self._folders(launch_id):
             launch = folder.parent.name
             note = _read(folder)
@@ -168,9 +167,9 @@ class LocalLauncher:
             add += [("control group", _group(folder))] if _group(folder) in cgroups.named(_group(folder)) else []
             add += [("folder", str(folder))]
             found += [Resource(self.cloud, kind, name, launch, expires, _id(folder)) for kind, name in add]
-            if note:
-                users[self._disks.point(note.sha256)] = launch
-        return found + self._image_mounts(users, launch_id)
+        empty = [launch for launch in self._launches(launch_id) if not _within(launch)]
+        found += [Resource(self.cloud, "folder", str(launch), launch.name) for launch in empty]
+        return found + self._image_mounts(launch_id)
 
     def delete(self, resources: Sequence[Resource]) -> None:
         launches = {resource.launch_id for resource in resources}
@@ -186,8 +185,7 @@ class LocalLauncher:
         for launch in launches:
             with contextlib.suppress(OSError):  # another instance is still in it, or it went already
                 (self.root / launch).rmdir()
-        for point in self._disks.mounted():
-            self._release(point.name)
+        self._disks.release_unused(self._is_used)
         if problems:
             raise Failure(Scope.RETRY, "in-use", "; ".join(problems))
 
@@ -324,46 +322,47 @@ class LocalLauncher:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         folder.rmdir()
 
-    def _release(self, name: str) -> None:
-        """Unmount an artifact that no instance is left of."""
-        self._disks.release(name, lambda: self._is_used(name))
-
     def _is_used(self, sha256: str, but: Path | None = None) -> bool:
         notes = [note for folder in self._folders() if folder != but and (note := _read(folder)) is not None]
         return any(note.sha256[:16] == sha256[:16] and note.engine is Engine.CONTAINER for note in notes)
 
-    def _image_mounts(self, users: dict[Path, str], launch_id: str | None) -> list[Resource]:
-        """Mounted artifacts that go with these launches: not those which an instance of another launch uses."""
-        if launch_id is None:
-            return [
-                Resource(self.cloud, "mount", str(point), users.get(point, ""), 0 if point not in users else None)
-                for point in self._disks.mounted()
-            ]
-        others = {
-            self._disks.point(note.sha256)
-            for folder in self._folders()
-            if folder.parent.name != launch_id and (note := _read(folder)) is not None and note.engine is Engine.CONTAINER
-        }
-        return [
-            Resource(self.cloud, "mount", str(point), launch_id)
-            for point in self._disks.mounted()
-            if point not in others and (point in users or launch_id == "")
-        ]
+    def _image_mounts(self, launch_id: str | None) -> list[Resource]:
+        """Mounted artifacts, each with the launch that uses it: not with one of several, and with none called "" when it has no user."""
+        users: dict[Path, set[str]] = {}
+        for folder in self._folders():
+            if (note := _read(folder)) is not None and note.engine is Engine.CONTAINER:
+                users.setdefault(self._disks.point(note.sha256), set()).add(folder.parent.name)
+        found = []
+        for point in self._disks.points():
+            owners = users.get(point, {""})
+            if len(owners) == 1 and launch_id in (None, *owners):
+                found.append(Resource(self.cloud, "mount", str(point), owners.pop()))
+        return found
 
     def _processes(self, folder: Path) -> list[leftovers.Process]:
         return leftovers.processes_of(folder, cgroups.processes(_group(folder)), _PROGRAMS)
 
+    def _launches(self, launch_id: str | None) -> list[Path]:
+        found = [path for path in _within(self.root) if path.is_dir() and not path.name.startswith(".")]
+        return [path for path in found if launch_id in (None, path.name)]
+
     def _folders(self, launch_id: str | None = None) -> Iterator[Path]:
-        for launch in sorted(self.root.glob("*")):
-            if not launch.is_dir() or launch.name.startswith(".") or launch_id not in (None, launch.name):
-                continue
-            yield from sorted((path for path in launch.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+        for launch in self._launches(launch_id):
+            yield from sorted((path for path in _within(launch) if path.name.isdigit()), key=lambda path: int(path.name))
 
     def _folder(self, instance: Instance) -> Path:
         return self.root / instance.launch_id / str(instance.number)
 
 
 _NOTE = "instance.json"
+
+
+def _within(folder: Path) -> list[Path]:
+    """What is in a folder, sorted; nothing when it has gone."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _id(folder: Path) -> str:

@@ -68,13 +68,18 @@ class RootDisks:
                 with contextlib.suppress(OSError):  # it is gone, or another artifact is mounted beside it
                     folder.rmdir()
 
+    def release_unused(self, is_used: Callable[[str], bool]) -> None:
+        """Take away every mount that nobody needs; `is_used` is asked with the beginning of the artifact's SHA-256."""
+        for point in self.points():
+            self.release(point.name, lambda point=point: is_used(point.name))  # type: ignore[misc]
+
     def point(self, sha256: str) -> Path:
         """Where it is mounted."""
         return self._mounts / sha256[:16]
 
-    def mounted(self) -> list[Path]:
-        """Every mount of an artifact."""
-        return [path for path in self._mounts.glob("*") if os.path.ismount(path)]
+    def points(self) -> list[Path]:
+        """Everything below the folder: mounts, and folders that a killed process left without one."""
+        return sorted(self._mounts.glob("*")) or ([self._mounts] if self._mounts.is_dir() else [])
 
     def _raw(self, sha256: str) -> Path:
         return self._cache / f"{sha256[:16]}.raw"

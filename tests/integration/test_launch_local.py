@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -217,7 +218,7 @@ def test_a_vm_that_qemu_refuses_leaves_nothing(paths: Paths) -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("options", [CONTAINER, VM], ids=["container", "vm"])
-def test_a_launcher_killed_before_or_after_any_program_that_it_starts_leaves_nothing_to_reap(paths: Paths, options: LocalOptions) -> None:
+def test_a_launcher_killed_before_or_after_anything_it_does_leaves_nothing_to_reap(paths: Paths, options: LocalOptions) -> None:
     _launch(paths, "l0", local=CONTAINER)  # somebody else's, which has to survive all of it
     at, died = 0, True
     while died:
@@ -228,16 +229,16 @@ def test_a_launcher_killed_before_or_after_any_program_that_it_starts_leaves_not
             assert [doomed.launch_id for doomed in service.plan_reap(paths, [Cloud.LOCAL]).launches] in (["l1"], [])
             _remove(paths, service.plan_reap(paths, [Cloud.LOCAL]), cautious=True).require_nothing_left()
             assert not service.plan_reap(paths, [Cloud.LOCAL])
-        else:
+        if any(entry.launch_id == "l1" for entry in service.entries(paths)):  # killed when it was complete, or not at all
             _destroy(paths, "l1").require_nothing_left()
         assert _everything(paths, "l1") == [], f"killed at step {at}"
         assert [(instance.id, instance.state) for instance in service.instances(paths, [Cloud.LOCAL])] == [("l0-1", "running")]
-    assert at > 8
+    assert at > 20
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("options", [CONTAINER, VM], ids=["container", "vm"])
-def test_a_destroy_killed_before_or_after_any_program_that_it_starts_is_finished_by_reap(paths: Paths, options: LocalOptions) -> None:
+def test_a_destroy_killed_before_or_after_anything_it_does_is_finished_by_reap(paths: Paths, options: LocalOptions) -> None:
     at, died = 0, True
     while died:
         at += 1
@@ -251,7 +252,7 @@ def test_a_destroy_killed_before_or_after_any_program_that_it_starts_is_finished
 
 
 def _killed_at(step: int, work: Callable[[], object]) -> bool:
-    """Run `work` in a child that is killed at the `step`th moment before or after a program of its; False when it came to its end."""
+    """Run `work` in a child that is killed at the `step`th moment before or after a program or a change of files; False when it ended first."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -288,6 +289,9 @@ def _kill_at(step: int) -> None:
         return call
 
     proc.run, proc.detached = counted(proc.run), counted(proc.detached)  # type: ignore[assignment]
+    shutil.rmtree = counted(shutil.rmtree)  # type: ignore[assignment]
+    for name in ("mkdir", "replace", "rmdir", "unlink", "touch", "write_text"):
+        setattr(Path, name, counted(getattr(Path, name)))
 
 
 class _listener:

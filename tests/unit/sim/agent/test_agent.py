@@ -367,6 +367,7 @@ def nobody_left(installed: Installed) -> Iterator[None]:
             time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", ["./run.sh", "./run-docker.sh", "bin/runsvc.sh"])
 def test_updated_agent_is_online_again_with_the_new_version(installed: Installed, service: SimulatedAzureDevOps, program: str) -> None:
     service.add_package("4.276.1", agent.pack("4.276.1"))

@@ -20,7 +20,7 @@ disk_free() { df --output=avail -B1 / | tail -n 1; }
 guard_check() { nft --check --file /usr/lib/goldbake/metadata-guard.nft; }
 guard_rules() { nft list table inet goldbake; }
 metadata_for_agent() { # the rules with their counters after an attempt; there need be no metadata service
-  setpriv --reuid agent --regid agent --clear-groups timeout 5 bash -c ': </dev/tcp/169.254.169.254/80' 2>/dev/null
+  setpriv --reuid agent --regid agent --clear-groups timeout 60 bash -c ': </dev/tcp/169.254.169.254/80' 2>/dev/null
   nft list chain inet goldbake jobs
 }
 docker_info() { docker info --format '{{json .Runtimes}}'; }

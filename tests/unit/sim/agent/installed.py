@@ -186,7 +186,31 @@ def unpacked(archive: Path, service: SimulatedAzureDevOps) -> Iterator[Installed
         ca.write_text(service.ca_pem)
         yield Installed(root, ca, frozenset(path.name for path in root.iterdir()))
     finally:
+        end_processes_in(home)
         shutil.rmtree(home)
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Processes that work in `folder` or below it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if path.readlink().is_relative_to(folder):
+                found.append(int(path.parent.name))
+        except OSError:  # it has ended, or is not ours to see
+            pass
+    return found
+
+
+def end_processes_in(folder: Path) -> None:
+    """End what is left there: jobs of a killed agent, and what an update has started; both have sessions of their own."""
+    while left := processes_in(folder):
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.01)
 
 
 def until(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:

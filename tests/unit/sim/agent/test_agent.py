@@ -19,7 +19,7 @@ import pytest
 from sim import agent
 from sim.azdo import Fault, SimulatedAzureDevOps
 from tests.unit.sim.agent.conftest import VERSION
-from tests.unit.sim.agent.installed import PATH, Installed, unpacked, until
+from tests.unit.sim.agent.installed import PATH, Installed, processes_in, unpacked, until
 
 PYTHONS = sorted(
     path
@@ -340,39 +340,12 @@ def test_service_program_needs_the_node_that_the_real_one_runs_on(installed: Ins
     assert installed.run("bin/runsvc.sh").code == 1
 
 
-def processes_in(folder: Path) -> list[int]:
-    """Processes that work in `folder`."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cwd"):
-        try:
-            if path.readlink() == folder:
-                found.append(int(path.parent.name))
-        except OSError:
-            pass
-    return found
-
-
-@contextmanager
-def nobody_left(installed: Installed) -> Iterator[None]:
-    """End what an update has started outside of our process group."""
-    try:
-        yield
-    finally:
-        while left := processes_in(installed.root):
-            for pid in left:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            time.sleep(0.01)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("program", ["./run.sh", "./run-docker.sh", "bin/runsvc.sh"])
 def test_updated_agent_is_online_again_with_the_new_version(installed: Installed, service: SimulatedAzureDevOps, program: str) -> None:
     service.add_package("4.276.1", agent.pack("4.276.1"))
     assert installed.configure(service).code == 0
-    with nobody_left(installed), installed.running(program):
+    with installed.running(program):
         until(lambda: online(service))
         service.refresh_agent(1, "4.276.1")
         until((installed.root / "bin").is_symlink)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from goldbake.local.leftovers import sweep
+from goldbake.local.leftovers import end_processes_of, processes_of, sweep
 
 
 def test_clean_up_ends_only_processes_that_name_the_work_folder(tmp_path: Path) -> None:
@@ -43,3 +43,31 @@ def test_clean_up_ends_the_children_of_a_session_too(tmp_path: Path) -> None:
 
 def test_clean_up_of_nothing_finds_nothing(tmp_path: Path) -> None:
     assert sweep(tmp_path / "work") == []
+
+
+def test_only_named_programs_count_when_they_are_named(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "run").mkdir(parents=True)
+    with (
+        subprocess.Popen(["sleep", "60"]) as hidden,
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", f"{work}/run/x"]) as reader,
+    ):
+        try:
+            assert [process.pid for process in processes_of(work)] == [reader.pid]
+            assert processes_of(work, programs=["qemu-img"]) == []
+            found = end_processes_of(work, lambda: {hidden.pid}, programs=["qemu-img"])
+            assert [process.pid for process in found] == [hidden.pid]
+            assert hidden.wait(10) == -9
+            assert reader.poll() is None
+        finally:
+            reader.kill()
+            hidden.kill()
+
+
+def test_what_a_process_starts_while_it_is_ended_is_ended_too(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    again = "import os, subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)', sys.argv[1]], start_new_session=True)\ntime.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", again, f"{work}/run/root"], start_new_session=True):
+        end_processes_of(work)
+    assert processes_of(work) == []

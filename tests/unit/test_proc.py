@@ -1,5 +1,7 @@
 """Processes start through one door: lists, a small environment, and an end on every path."""
 
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -85,3 +87,22 @@ def _wait_for(path: Path) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"{path} was never written")
+
+
+def test_a_detached_program_goes_on_and_its_output_is_kept(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = "import os, sys, time; print(os.getpid(), os.getppid(), os.getsid(0), flush=True); time.sleep(30)"
+    proc.detached([sys.executable, "-c", script], log, cwd=tmp_path)
+    _wait_for(log)
+    pid, parent, session = map(int, log.read_text().split())
+    try:
+        assert _runs(pid)
+        assert parent != os.getpid()
+        assert session == pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_detached_program_that_is_not_there_is_a_missing_error(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no-such-program-here"):
+        proc.detached(["no-such-program-here"], tmp_path / "log")

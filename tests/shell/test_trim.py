@@ -38,6 +38,35 @@ def test_units_that_only_load_modules_are_masked(busy: Machine) -> None:
     assert [state(busy, unit) for unit in units] == ["masked"] * 4
 
 
+def test_generators_without_work_do_not_run(machine: Machine) -> None:
+    machine.does_twice("trim-boot", {})
+    assert machine.ok("readlink", "/etc/systemd/system-generators/systemd-cryptsetup-generator").strip() == "/dev/null"
+    assert not machine.exists("/etc/systemd/system-generators/systemd-fstab-generator")
+
+
+def test_generator_with_work_runs(machine: Machine) -> None:
+    machine.write("/etc/crypttab", "data /dev/vdb none\n")
+    machine.does("trim-boot", {})
+    assert not machine.exists("/etc/systemd/system-generators/systemd-cryptsetup-generator")
+
+
+def test_formats_of_other_programs_are_still_registered(machine: Machine) -> None:
+    machine.write(f"{UNITS}/systemd-binfmt.service", WANTED_AT_BOOT)
+    machine.write("/usr/lib/binfmt.d/qemu-arm.conf", ":qemu-arm:M::x::/usr/bin/qemu-arm-static:\n")
+    machine.does("trim-boot", {})
+    with_work = state(machine, "systemd-binfmt.service")
+    machine.ok("rm", "/usr/lib/binfmt.d/qemu-arm.conf")
+    machine.does("trim-boot", {})
+    assert (with_work == "masked", state(machine, "systemd-binfmt.service")) == (False, "masked")
+
+
+def test_logins_start_logind(machine: Machine) -> None:
+    machine.write(f"{UNITS}/systemd-logind.service", WANTED_AT_BOOT)
+    machine.does("trim-boot", {})
+    assert machine.ok("readlink", "/etc/systemd/system/multi-user.target.wants/systemd-logind.service").strip() == "/dev/null"
+    assert state(machine, "systemd-logind.service") != "masked"
+
+
 def test_profiles_are_loaded_after_the_agent_and_before_docker(busy: Machine) -> None:
     busy.does("trim-boot", {})
     assert state(busy, "goldbake-apparmor.service") == "enabled"

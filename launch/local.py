@@ -66,7 +66,9 @@ _MASKED = (
 """Units that cannot or need not work in a container: address and name server are there before it starts, and the clock is the host's."""
 
 _CONSOLE_BYTES = 256 * 1024
-_APPEAR_S = 10.0
+_START_S = 2.0
+_APPEAR_S = 30.0
+"""Longest waits for a container's program, and for its first process: 0.1 s on an idle machine."""
 _POLITE_S = {Engine.CONTAINER: 8.0, Engine.VM: 20.0}
 """How long a machine whose agent was online may take to shut down; the agent tells the service meanwhile that it goes."""
 
@@ -280,9 +282,11 @@ class LocalLauncher:
 
     def _init(self, folder: Path) -> int:
         """The container's first process. Raises Failure when it does not appear."""
-        deadline = time.monotonic() + _APPEAR_S
-        while time.monotonic() < deadline:
-            if (first := container.first_process(cgroups.processes(_group(folder)))) is not None:
+        began = time.monotonic()
+        group = _group(folder)
+        # Slow to start is not the same as never started, or over: then its group is empty.
+        while time.monotonic() - began < (_APPEAR_S if cgroups.has_leader(group) else _START_S):
+            if (first := container.first_process(cgroups.processes(group))) is not None:
                 return first
             time.sleep(0.03)
         ends = last_lines(_console(folder), 5) or "    it printed nothing"

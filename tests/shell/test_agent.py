@@ -49,7 +49,7 @@ def test_without_docker_there_is_no_group_for_the_user(machine: Machine) -> None
     assert "install-docker comes before create-users" in machine.fails("create-users", {})
 
 
-def test_the_agent_is_unpacked_for_its_user_and_not_configured(after: Started, debian: dict[str, str]) -> None:
+def test_r01_r04_the_agent_is_unpacked_for_its_user_and_not_configured(after: Started, debian: dict[str, str]) -> None:
     machine = after(agent_user)
     machine.does_twice("install-agent", debian)
     assert machine.ok("stat", "-c", "%a %U:%G", ROOT) == "750 agent:agent\n"
@@ -85,7 +85,7 @@ def test_the_log_of_asking_for_the_version_goes(after: Started, debian: dict[str
 
 
 @pytest.mark.parametrize("uploaded", [True, False], ids=["uploaded", "fetched"])
-def test_a_tarball_with_another_hash_is_refused_and_the_old_agent_stays(after: Started, debian: dict[str, str], uploaded: bool) -> None:
+def test_r02_a_tarball_with_another_hash_is_refused_and_the_old_agent_stays(after: Started, debian: dict[str, str], uploaded: bool) -> None:
     machine = after(agent_user)
     machine.does("install-agent", debian)
     if uploaded:
@@ -96,7 +96,7 @@ def test_a_tarball_with_another_hash_is_refused_and_the_old_agent_stays(after: S
     assert machine.read(f"{ROOT}/bin/version") == "4.275.0\n"
 
 
-def test_a_tarball_of_another_version_is_refused_and_the_old_agent_stays(after: Started, debian: dict[str, str], mirror: Mirror) -> None:
+def test_r02_a_tarball_of_another_version_is_refused_and_the_old_agent_stays(after: Started, debian: dict[str, str], mirror: Mirror) -> None:
     machine = after(agent_user)
     machine.does("install-agent", debian)
     output = machine.fails("install-agent", with_agent(mirror, debian, agent.pack("4.275.1")))
@@ -136,14 +136,14 @@ def test_without_its_user_there_is_no_agent(after: Started, debian: dict[str, st
     assert machine.changes() == []
 
 
-def test_ubuntu_gets_the_libraries_by_their_own_names(after: Started, ubuntu: dict[str, str]) -> None:
+def test_r03_ubuntu_gets_the_libraries_by_their_own_names(after: Started, ubuntu: dict[str, str]) -> None:
     machine = after(ubuntu_base)
     machine.ok("sh", "-c", "groupadd docker && useradd --create-home agent")
     machine.does("install-agent", ubuntu)
     assert {"libicu74", "libssl3t64", "liblttng-ust1t64"} <= machine.installed().keys()
 
 
-def test_debian_really_has_the_libraries(after: Started, debian: dict[str, str]) -> None:
+def test_r03_debian_really_has_the_libraries(after: Started, debian: dict[str, str]) -> None:
     machine = after(agent_user)
     machine.write("/etc/apt/sources.list", sources.text(Os.DEBIAN_12, sources.of_host(Os.DEBIAN_12)))
     machine.ok("apt-get", "-q", "update", "--error-on=any")

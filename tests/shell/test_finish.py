@@ -214,7 +214,7 @@ GONE = [
 
 
 @pytest.mark.parametrize("path", GONE)
-def test_nothing_of_the_bake_or_of_one_machine_stays(machine: Machine, path: str) -> None:
+def test_r05_nothing_of_the_bake_or_of_one_machine_stays(machine: Machine, path: str) -> None:
     machine.write(path, "of the bake")
     machine.does("clean-image", {})
     assert not machine.exists(path)
@@ -226,7 +226,7 @@ def test_an_image_is_cleaned_twice_with_the_same_result(machine: Machine) -> Non
     machine.does_twice("clean-image", {})
 
 
-def test_the_machine_id_is_empty_so_that_each_machine_makes_its_own(machine: Machine) -> None:
+def test_r05_the_machine_id_is_empty_so_that_each_machine_makes_its_own(machine: Machine) -> None:
     machine.write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
     machine.does("clean-image", {})
     assert machine.ok("stat", "-c", "%s", "/etc/machine-id") == "0\n"

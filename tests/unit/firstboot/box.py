@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,13 @@ class Box:
 
     def _manifest(self) -> None:
         self.write("usr/share/goldbake/manifest.json", json.dumps({"image": "gpu-agent", "agent": {"version": VERSION}}))
+
+
+def eventually(condition: Callable[[], object], timeout: float = 20.0) -> bool:
+    """Whether something becomes true in time."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False

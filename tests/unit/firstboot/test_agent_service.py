@@ -17,7 +17,9 @@ import pytest
 
 from goldbake.paths import PROJECT
 from sim.azdo import SimulatedAzureDevOps
-from tests.unit.firstboot.box import USER, Box
+from tests.unit.firstboot.box import USER, Box, eventually
+
+pytestmark = pytest.mark.slow  # the agent itself runs
 
 WRAPPER = PROJECT / "image-scripts/rootfs/usr/lib/goldbake/goldbake-agent"
 
@@ -80,15 +82,6 @@ def started(box: Box, *, environment: dict[str, str] | None = None) -> Iterator[
             yield service
         finally:
             service.end()
-
-
-def eventually(condition: Any, timeout: float = 20.0) -> bool:
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from firstboot import report, show, status
 from firstboot.errors import Problem
 from firstboot.explain import ERRORS, PHASES
 from firstboot.settings import Settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sim.azdo import SimulatedAzureDevOps
 from tests.unit.firstboot.box import VERSION, Box
@@ -128,6 +130,33 @@ def test_a_status_that_cannot_be_written_does_not_stop_the_boot(
 def test_seconds_are_since_the_kernel_started() -> None:
     uptime = Settings().uptime()
     assert abs(uptime - float(Path("/proc/uptime").read_text().split()[0])) < 5 or Path("/run/systemd/container").exists()
+
+
+USER_DATA = (
+    st.binary(max_size=80).map(lambda data: b'#cloud-config\n{"goldbake": ' + data)
+    | st.binary(max_size=80)
+    | st.dictionaries(
+        st.sampled_from(["organization", "pat", "pool", "ttl", "labels", "x"]), st.none() | st.text(max_size=5) | st.integers(), max_size=4
+    ).map(lambda given: b"#cloud-config\n" + json.dumps({"goldbake": given}).encode())
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(USER_DATA)
+def test_r06_r07_whatever_a_machine_is_told_it_says_why_it_is_no_agent(box: Box, capsys: pytest.CaptureFixture[str], data: bytes) -> None:
+    """The whole program, hundreds of times; the boot goes on, and no traceback is seen."""
+    seed = Path(box.settings.seed)
+    seed.mkdir(parents=True, exist_ok=True)
+    (seed / "user-data").write_bytes(data)
+    (seed / "meta-data").write_text("instance-id: i-1\n")
+    box.settings.systemctl = ("false",)  # should anything be valid, it ends at the guard
+    assert module.main(box.settings) in {0, 10, 16}
+    found = box.status
+    assert found["phase"] in {"not-configured", "failed"}
+    assert found["reason"]
+    assert found["phase"] != "failed" or found["error"] in {"input", "guard"}
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.out + captured.err
 
 
 # After first boot

@@ -227,7 +227,7 @@ def holds(text: bytes) -> None:
             assert "\n" not in value, name
 
 
-MANY = settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @MANY

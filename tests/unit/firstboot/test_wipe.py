@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from firstboot import report
 from firstboot import wipe as module
 from firstboot.sources import Found
 from firstboot.wipe import overwrite, wipe
@@ -154,3 +155,13 @@ def test_a_disk_is_wiped_from_its_end(tmp_path: Path, monkeypatch: pytest.Monkey
         module._zero_device(str(path))
     assert path.read_bytes()[:1_000_000] == b"x" * 1_000_000
     assert path.read_bytes()[-1_000_000:] == b"\0" * 1_000_000
+
+
+def test_r19_what_cloud_init_copies_at_a_later_boot_goes_again(box: Box) -> None:
+    copies(box, DATA, PAT)
+    (box.root / "var/lib/waagent/ovf-env.xml").unlink()
+    (box.root / "var/lib/waagent/CustomData").unlink()
+    box.write("var/lib/cloud/instances/i-1/other.txt", '{"pat": "of somebody else"}')
+    assert report.main(["online"], box.settings) == 0
+    assert box.holding(PAT) == []
+    assert (box.root / "var/lib/cloud/instances/i-1/other.txt").exists()

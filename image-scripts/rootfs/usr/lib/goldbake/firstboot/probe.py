@@ -29,7 +29,7 @@ def probe(settings: Settings, given: Input) -> None:
     credential = binascii.b2a_base64(f"VstsAgent:{given.pat}".encode(), newline=False).decode()
     headers = {
         "Authorization": f"Basic {credential}",
-        "Accept": "application/json;api-version=6.0-preview.1",
+        "Accept": "application/json",
         "X-TFS-FedAuthRedirect": "Suppress",
     }
     path = "/" + given.url.partition("://")[2].partition("/")[2]

@@ -7,6 +7,7 @@ from .errors import Problem
 from .register import is_registered
 from .run import run
 from .settings import Settings
+from .wipe import wipe_again
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,8 @@ def main(arguments: Sequence[str], settings: Settings | None = None) -> int:
     if arguments == ["online"]:
         current.fine()
         current.phase("online")
+        for line in wipe_again(settings):
+            print(f"not wiped: {line}", flush=True)
         return 0
     if arguments == ["stopped"]:
         return _stopped(settings, current)

@@ -35,6 +35,19 @@ def wipe(settings: Settings, found: Found | None, pat: str) -> list[str]:
     return left
 
 
+def wipe_again(settings: Settings) -> list[str]:
+    """Remove what was copied since: where cloud-init is at work, it reads user-data anew at a later boot and keeps it again."""
+    import re
+
+    pats = set()
+    for path in _candidates(settings, None):
+        content = _content(path)
+        if b"goldbake" in content:
+            # As it is, or as text within JSON, which escapes the quotes.
+            pats.update(re.findall(rb'\\?"pat\\?"\s*:\s*\\?"([^"\\*]+)', content))
+    return [line for pat in pats for line in wipe(settings, None, pat.decode("utf-8", "replace"))]
+
+
 def overwrite(path: str) -> None:
     """Zeros over a file's content, then no file. What was written before stays on the disk otherwise."""
     if not os.path.lexists(path):
@@ -102,14 +115,19 @@ def _candidates(settings: Settings, found: Found | None) -> Iterator[str]:
 
 
 def _holds(path: str, secrets: list[bytes]) -> bool:
+    content = _content(path)
+    return any(secret in content for secret in secrets)
+
+
+def _content(path: str) -> bytes:
+    """What a file holds; nothing of one that cannot be read or is no text of anybody's size."""
     try:
         if os.path.getsize(path) > _LARGEST:
-            return False
+            return b""
         with open(path, "rb") as file:
-            content = file.read()
+            return file.read()
     except OSError:
-        return False
-    return any(secret in content for secret in secrets)
+        return b""
 
 
 def _try(action: object, path: str, left: list[str]) -> None:

@@ -96,7 +96,9 @@ def test_r02_a_tarball_with_another_hash_is_refused_and_the_old_agent_stays(afte
     assert machine.read(f"{ROOT}/bin/version") == "4.275.0\n"
 
 
-def test_r02_a_tarball_of_another_version_is_refused_and_the_old_agent_stays(after: Started, debian: dict[str, str], mirror: Mirror) -> None:
+def test_r02_a_tarball_of_another_version_is_refused_and_the_old_agent_stays(
+    after: Started, debian: dict[str, str], mirror: Mirror
+) -> None:
     machine = after(agent_user)
     machine.does("install-agent", debian)
     output = machine.fails("install-agent", with_agent(mirror, debian, agent.pack("4.275.1")))

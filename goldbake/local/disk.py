@@ -63,7 +63,7 @@ def starts_directly(root: Path, boot: Boot) -> bool:
     """
     config = root / "boot" / f"config-{boot.version}"
     built_in = config.read_text().splitlines() if config.exists() else []
-    return all(f"CONFIG_{name}=y" in built_in for name in ("PCI", "BLK_DEV_NVME", "EXT4_FS", "EFI_PARTITION", "DEVTMPFS_MOUNT"))
+    return all(f"CONFIG_{name}=y" in built_in for name in ("PCI", "BLK_DEV_NVME", "EXT4_FS", "EFI_PARTITION", "DEVTMPFS"))
 
 
 def assemble(root: Path, raw: Path, size_gib: int, say: Callable[[str], None]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from goldbake.errors import BakeError
 from goldbake.local import disk
 
-BUILT_IN = "CONFIG_PCI=y\nCONFIG_BLK_DEV_NVME=y\nCONFIG_EXT4_FS=y\nCONFIG_EFI_PARTITION=y\nCONFIG_DEVTMPFS_MOUNT=y\n"
+BUILT_IN = "CONFIG_PCI=y\nCONFIG_BLK_DEV_NVME=y\nCONFIG_EXT4_FS=y\nCONFIG_EFI_PARTITION=y\nCONFIG_DEVTMPFS=y\n"
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_kernel_that_has_disk_and_file_system_in_it_starts_directly(root: Path) 
     assert disk.starts_directly(root, disk.boot_files(root))
 
 
-@pytest.mark.parametrize("name", ["PCI", "BLK_DEV_NVME", "EXT4_FS", "EFI_PARTITION", "DEVTMPFS_MOUNT"])
+@pytest.mark.parametrize("name", ["PCI", "BLK_DEV_NVME", "EXT4_FS", "EFI_PARTITION", "DEVTMPFS"])
 def test_kernel_that_has_a_part_in_a_module_needs_its_initrd(root: Path, name: str) -> None:
     (root / "boot/config-6.1.0-1-cloud-amd64").write_text(BUILT_IN.replace(f"CONFIG_{name}=y", f"CONFIG_{name}=m"))
     assert not disk.starts_directly(root, disk.boot_files(root))

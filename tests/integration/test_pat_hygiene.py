@@ -1,0 +1,140 @@
+"""Where the PAT is while a machine becomes an agent, and that it is nowhere afterwards: looked for byte by byte."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sim.azdo import SimulatedAzureDevOps
+from tests.integration import machines as field
+from tests.integration import traces
+from tests.integration.conftest import BakedImage
+from tests.integration.machines import Machine, Machines
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+SECRET = "planted-4711-abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.fixture
+def machines(baked_image: BakedImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
+    with field.machines(baked_image.record, tmp_path, monkeypatch) as found:
+        yield found
+
+
+def _copies(machines: Machines, machine: Machine, pat: str) -> list[str]:
+    """Everything on this host and at the service that holds the PAT because of this machine."""
+    found = traces.in_folder(machine.folder / "upper", pat)
+    found += [path for path in traces.in_folder(machine.folder, pat) if "/upper/" not in path and "/root/" not in path]
+    found += traces.in_folder(machines.paths.state / "launches", pat)
+    found += traces.in_folder(machines.paths.state / "failed-launches", pat)
+    if machine.pid is not None:
+        for folder in ("run", "tmp", "dev/shm"):  # in memory, so not in the upper layer
+            found += traces.in_folder(Path(f"/proc/{machine.pid}/root/{folder}"), pat)
+        journal = machine.run("journalctl --output=export --all --no-pager").stdout
+        assert "goldbake-firstboot" in journal
+        found += ["journal"] if traces.in_text(journal, pat) else []
+    found += [f"{kind} of process {pid}" for kind, pid in _processes(pat)]
+    return found + _copies_at(machines.azdo, pat)
+
+
+def _copies_at(azdo: SimulatedAzureDevOps, pat: str) -> list[str]:
+    """What the service was sent besides the credential itself: paths, headers, bodies; and what it tells others of the agents."""
+    requests = [f"{request.method} {request.path}" for request in azdo.requests if traces.in_text(repr(request), pat)]
+    return requests + (["state of the service"] if traces.in_text(json.dumps(azdo.state()), pat) else [])
+
+
+def _processes(pat: str) -> list[tuple[str, int]]:
+    with traces.sampler(pat) as sampled:
+        time.sleep(0.3)
+    assert sampled.rounds
+    return [(sighting.kind, sighting.pid) for sighting in sampled.sightings]
+
+
+def test_r10_r19_the_pat_is_in_no_arguments_in_config_sh_only_and_nowhere_afterwards(machines: Machines) -> None:
+    with traces.sampler(machines.azdo.pat) as sampled:
+        report, (machine,) = machines.launch()
+        time.sleep(0.5)
+    assert report.notes == ()  # first boot wiped its seed itself
+    (session,) = [request for request in machines.azdo.requests if request.method == "POST" and request.path.endswith("/sessions")]
+    assert sampled.rounds > 20
+    assert [sighting for sighting in sampled.sightings if sighting.is_registration], "the sampler has not seen what is there to see"
+    assert [sighting for sighting in sampled.sightings if not sighting.is_registration] == []
+    assert [sighting for sighting in sampled.sightings if sighting.last > session.at] == []
+    assert _copies(machines, machine, machines.azdo.pat) == []
+    planted = machine.root / "var/tmp/copy"
+    planted.write_bytes(b"x" * 5000 + base64.b64encode(f"VstsAgent:{machines.azdo.pat}".encode()))
+    assert _copies(machines, machine, machines.azdo.pat) == [str(machine.folder / "upper/var/tmp/copy")]
+
+
+def test_r19_a_pat_that_is_not_accepted_is_wiped_as_well(machines: Machines) -> None:
+    pat = machines.azdo.add_pat()
+    machines.azdo.revoke(pat)
+    with traces.sampler(pat) as sampled:
+        machine = machines.start(pat=field.Secret(pat))
+        status = field.until("it gives up", lambda: machine.status.get("phase") == "failed" and machine.status)
+    assert (status["error"], status["phase"]) == ("auth", "failed")
+    assert sampled.sightings == []  # config.sh was not called with it
+    assert machines.azdo.state()["agents"] == []
+    assert _copies(machines, machine, pat) == []
+
+
+def test_r10_a_job_finds_no_copy_where_it_can_look(machines: Machines) -> None:
+    """What the agent's user itself can read: every file it may open, every process it may look into, its environment."""
+    _, (machine,) = machines.launch()
+    halves = machines.azdo.pat[:20], machines.azdo.pat[20:]
+    script = f"""
+set -u
+wanted={halves[0]}; wanted+={halves[1]}
+! env | grep -aF -- "$wanted" || exit 11
+! cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | grep -aF -- "$wanted" || exit 12
+! grep -raFlI -- "$wanted" "$AGENT_HOMEDIRECTORY" --include='*' --exclude='*.sh' /var/lib /var/log /etc /run /home 2>/dev/null || exit 13
+"""
+    request = machines.azdo.queue_job("Default", script=script)
+    field.until("the job is done", lambda: machines.azdo.job(request)["state"] == "completed")
+    assert machines.azdo.job(request)["result"] == "succeeded", machine.run(f"cat {field.AGENT}/_diag/Job_*.log").stdout
+
+
+@pytest.mark.parametrize("form", traces.forms(SECRET), ids=["plain", "utf-16", "base64", "base64+1", "base64+2"])
+@pytest.mark.parametrize("before", [0, 3, (8 << 20) - 7, (8 << 20) + 1])
+def test_a_planted_copy_is_found_wherever_it_lies(tmp_path: Path, form: bytes, before: int) -> None:
+    path = tmp_path / "disk"
+    path.write_bytes(b"\1" * before + form + b"\1" * 100)
+    assert traces.in_folder(tmp_path, SECRET) == [str(path)]
+    path.write_bytes(b"\1" * before + form[:-1] + b"\1" * 100)
+    assert traces.in_folder(tmp_path, SECRET) == []
+
+
+def test_a_planted_copy_is_found_behind_a_hole(tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    with path.open("wb") as file:
+        file.seek(3 << 30)
+        file.write(SECRET.encode())
+        file.truncate(6 << 30)
+    assert traces.in_file(path, SECRET)
+
+
+@pytest.mark.parametrize("user", ["", "VstsAgent", "x", "somebody@example.test"])
+def test_a_basic_credential_is_found_whatever_its_user(user: str) -> None:
+    header = "Authorization: Basic " + base64.b64encode(f"{user}:{SECRET}".encode()).decode()
+    assert traces.in_text(header, SECRET)
+    assert not traces.in_text(header, SECRET[:-4] + "0000")
+
+
+def test_the_sampler_sees_arguments_and_environments_of_any_process() -> None:
+    with traces.sampler(SECRET) as sampled:
+        nap = [sys.executable, "-c", "import time; time.sleep(1)"]
+        careless = subprocess.Popen([*nap, SECRET])
+        careful = subprocess.Popen(nap, env={"TOKEN": SECRET})
+        careless.wait()
+        careful.wait()
+    seen = {(sighting.kind, sighting.pid) for sighting in sampled.sightings}
+    assert {("cmdline", careless.pid), ("environ", careful.pid)} <= seen
+    assert not any(SECRET in sighting.words + sighting.leader for sighting in sampled.sightings)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +105,8 @@ class Fleet:
         self._timeout = timeout
         self._clock = clock
         self._stop = threading.Event()
+        self._turn = threading.Condition()
+        self._active = 0
         self._places = Places(launcher.places(spec))
         self._view = PoolView(directory, pool_id, _LOOPBACK_EVERY_S if directory.simulated else _AGENTS_EVERY_S, clock)
 
@@ -118,10 +121,36 @@ class Fleet:
             _first_failure(work)
             return tuple(future.result() for future in work)
         finally:
-            self._stop.set()
+            self._end()
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def _end(self) -> None:
+        """No create call begins from now on, and none is under way when this returns.
+
+        The pool's own shutdown is not enough: interrupted while it starts a thread, it does not know that thread.
+        """
+        with self._turn:
+            self._stop.set()
+            self._turn.wait_for(lambda: self._active == 0)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        with self._turn:
+            if self._stop.is_set():
+                raise Stopped
+            self._active += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._active -= 1
+                self._turn.notify_all()
+
     def _one(self, number: int, wait: bool) -> Started:
+        with self._at_work():
+            return self._started(number, wait)
+
+    def _started(self, number: int, wait: bool) -> Started:
         stage = f"instance {number}" if self._spec.count > 1 else "instance"
         timeline = Timeline()
         with self._progress.stage(stage):

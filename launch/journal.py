@@ -61,7 +61,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
 
     @contextmanager
     def locked(self, launch_id: str) -> Iterator[None]:
@@ -97,16 +97,17 @@ class Journal:
 
     def write(self, entry: Entry) -> None:
         """Put the entry on disk, whole, before this returns."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(entry.launch_id)
         partial = path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(asdict(entry), file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync(self._folder)
+        with self._mutex:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with partial.open("w", encoding="utf-8") as file:
+                json.dump(asdict(entry), file, indent=2)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+            _sync(self._folder)
 
     def note_instance(self, launch_id: str, instance_id: str, agent: str) -> Entry:
         """Remember an instance and the name of its agent; several threads may call it."""

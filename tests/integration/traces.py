@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,10 +59,12 @@ def in_file(path: Path, secret: str) -> bool:
     return False
 
 
-def in_folder(folder: Path, secret: str) -> list[str]:
-    """The files below a folder, symbolic links aside, that hold the secret in their content or name."""
+def in_folder(folder: Path, secret: str, besides: Collection[str] = ()) -> list[str]:
+    """The files below a folder, symbolic links aside, that hold the secret in their content or name; not in its subfolders `besides`."""
     found = []
-    for top, _, names in os.walk(folder):
+    for top, folders, names in os.walk(folder):
+        if Path(top) == folder:
+            folders[:] = [name for name in folders if name not in besides]
         for name in names:
             path = Path(top, name)
             if secret in name:
@@ -70,8 +72,8 @@ def in_folder(folder: Path, secret: str) -> list[str]:
             elif path.is_file() and not path.is_symlink():
                 try:
                     holds = in_file(path, secret)
-                except OSError as error:  # a name that went meanwhile, or a socket's
-                    if error.errno not in (errno.ENOENT, errno.ENXIO, errno.EINVAL):
+                except OSError as error:  # it went meanwhile, or is a namespace's and has no bytes
+                    if error.errno not in (errno.ENOENT, errno.EINVAL, errno.ESPIPE):
                         raise
                     continue
                 if holds:

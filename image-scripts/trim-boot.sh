@@ -3,7 +3,7 @@
 # Inputs:  none.
 # Effect:  AppArmor's profiles are loaded after the agent and before Docker; containerd starts with Docker; no look for LVM snapshots at boot;
 #          units masked that only start modprobe: each costs 1.5 s of an emulated machine while udev should find disk and network;
-#          generators and units masked that have nothing to do in this image; logins start logind.
+#          generators and units masked that have nothing to do in this image; logind starts after the agent.
 set -euo pipefail
 # shellcheck source=lib/common.sh
 source "${GOLDBAKE_SCRIPTS:?}/lib/common.sh"
@@ -53,7 +53,7 @@ mask_generator hibernate-resume
 if [[ -z $(find /etc/binfmt.d /usr/lib/binfmt.d -name '*.conf' ! -name 'python3*' 2>/dev/null) ]] && exists systemd-binfmt.service; then
     systemctl mask systemd-binfmt.service
 fi
-# D-Bus starts it at the first login (1.6 s).
+# D-Bus starts it at a login, first boot and the agent when they are done (1.6 s).
 if exists systemd-logind.service; then
     install -d -m 755 /etc/systemd/system/multi-user.target.wants
     ln -sf /dev/null /etc/systemd/system/multi-user.target.wants/systemd-logind.service

@@ -37,10 +37,9 @@ def seconds_to_ssh(raw: Path, work: Path) -> float:
     overlay.unlink(missing_ok=True)
     proc.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", raw, overlay])
     _write_seed(seed, work)
-    port, how = free_port(), vm.accelerator()
+    port = free_port()
     command: list[str | Path] = [
-        "qemu-system-x86_64", "-machine", "q35", "-accel", "kvm" if how == "kvm" else "tcg,thread=multi",
-        "-cpu", "host" if how == "kvm" else "max", "-smp", "2", "-m", "2048",
+        "qemu-system-x86_64", *vm.processor(), "-smp", "2", "-m", "2048",
         "-display", "none", "-nodefaults", "-no-user-config", "-serial", f"file:{serial}",
         "-drive", f"file={overlay},format=qcow2,if=virtio,cache=unsafe,discard=unmap", "-drive", f"file={seed},format=raw,if=virtio",
         "-netdev", f"user,id=net0,hostfwd=tcp:127.0.0.1:{port}-:22,restrict=on", "-device", "virtio-net-pci,netdev=net0",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -12,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from goldbake.local import cgroups, leftovers
 from goldbake.secret import Secret
 from sim.azdo import SimulatedAzureDevOps
+from sim.azdo.faults import Action, Fault
 from tests.integration import machines as field
 from tests.integration import traces
 from tests.integration.conftest import BakedImage
@@ -42,6 +47,10 @@ def _copies(machines: Machines, machine: Machine, pat: str) -> list[str]:
         found += ["journal"] if traces.in_text(journal, pat) else []
     found += [f"{kind} of process {pid}" for kind, pid in _processes(pat)]
     return found + _copies_at(machines.azdo, pat)
+
+
+def _processes_in(machine: Machine) -> list[leftovers.Process]:
+    return leftovers.processes_of(machine.folder, cgroups.processes(machine.group))
 
 
 def _copies_at(azdo: SimulatedAzureDevOps, pat: str) -> list[str]:
@@ -83,6 +92,29 @@ def test_r19_a_pat_that_is_not_accepted_is_wiped_as_well(machines: Machines) -> 
     assert sampled.sightings == []  # config.sh was not called with it
     assert machines.azdo.state()["agents"] == []
     assert _copies(machines, machine, pat) == []
+
+
+def test_r10_a_crash_while_it_registers_leaves_no_core_and_no_copy(machines: Machines) -> None:
+    machines.azdo.fault(Fault(Action.HANG, "POST", "/agents$", seconds=60))
+    machine = machines.start()
+    field.until("it registers", lambda: any(request.fault for request in machines.azdo.requests))
+    names = (b"Agent.Listener\0configure", b"/usr/lib/goldbake/goldbake-firstboot")
+    crashed = [process for process in _processes_in(machine) if any(name in process.words for name in names)]
+    assert len(crashed) == 2
+    for process in crashed:
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
+    for process in sorted(crashed, key=lambda process: b"goldbake-firstboot" in process.words):  # with it the other would be ended
+        os.kill(process.pid, signal.SIGABRT)
+    show = "systemctl show -p ActiveState --value goldbake-firstboot.service"
+    field.until("the unit has failed", lambda: machine.run(show).stdout == "failed\n", 30)
+    assert traces.in_folder(machine.folder, machines.azdo.pat, besides=("root", "seed")) == []
+    assert "status=6/ABRT" in (journal := machine.run("journalctl --output=export --all --no-pager").stdout)
+    assert not traces.in_text(journal, machines.azdo.pat)
+    machines.azdo.clear_faults()
+    machine.restart()
+    machine.wait_online()
+    assert _copies(machines, machine, machines.azdo.pat) == []
 
 
 def test_r10_a_job_finds_no_copy_where_it_can_look(machines: Machines) -> None:

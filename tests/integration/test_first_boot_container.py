@@ -546,22 +546,24 @@ def test_r28_one_job_then_off_and_the_reaper_takes_the_offline_agent_only(machin
     assert [instance.id for instance in service.instances(machines.paths, [Cloud.LOCAL])] == [other.instance.id]
 
 
-def test_r28_the_reaper_leaves_an_agent_that_the_service_calls_busy(
-    baked_image: BakedImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("called", ["online", "busy"])
+def test_r28_the_reaper_leaves_an_agent_that_the_service_calls_online_or_busy(
+    baked_image: BakedImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str
 ) -> None:
-    """Its machine is past its time and dead, and the service still waits for its job: that agent is the service's to give up."""
+    """Its machine is past its time and dead, and the service still waits for it or its job: that agent is the service's to give up."""
+    monkeypatch.setattr("launch.removal._AGENTS_S", 0.5)
     with field.machines(baked_image.record, tmp_path, monkeypatch, session_timeout=300.0) as machines:
         report, (machine,) = machines.launch(ttl=600)
-        request = machines.azdo.queue_job("Default", script="sleep 600")
-        until("the job runs", lambda: machines.azdo.job(request)["state"] == "running")
+        if called == "busy":
+            request = machines.azdo.queue_job("Default", script="sleep 600")
+            until("the job runs", lambda: machines.azdo.job(request)["state"] == "running")
         machine.cut_power()
-        monkeypatch.setattr("launch.removal._AGENTS_S", 0.5)
         plan = service.plan_reap(machines.paths, [Cloud.LOCAL], now=lambda: report.expires + 1.0)
         left = service.reap(machines.paths, machines.progress, plan, Secret(machines.azdo.pat), ca=machines.azdo.ca_path)
-        assert list(left.agents_left) == [machine.name]
-        assert "calls it" in left.agents_left[machine.name]
-        assert [agent["status"] for agent in machine.agents] == ["online"]
+        assert left.agents_left == {machine.name: f"the service calls it {called}"}
+        assert machine.is_online
         assert machines.launcher().resources() == []  # of the machine nothing is left all the same
+        assert [entry.launch_id for entry in service.entries(machines.paths)] == [report.launch_id]  # and the next reap goes on
 
 
 def test_r28_a_machine_whose_time_is_over_powers_itself_off(machines: Machines) -> None:

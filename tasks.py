@@ -141,7 +141,7 @@ CA = "a file of certificates to trust besides the system's"
         "proxy": "the proxy through which the instances reach the service",
         "ca": CA + ", here and on the instances",
         "engine": "local only: vm or container",
-        "gpu": "local only: give each instance an NVIDIA GPU of this machine",
+        "gpu": "local only: the NVIDIA GPUs of this machine: all of them to one VM, or shared by containers",
         "ssh-key": "local VMs only: a public key that may log in as root",
         "cpus": "local VMs only: processors of each",
         "memory": "local VMs only: MiB of memory of each",

@@ -11,7 +11,7 @@ from typing import Any
 from goldbake import bake as pipeline
 from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError
-from goldbake.local import leftovers
+from goldbake.local import cgroups, leftovers
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.secret import Secret
@@ -58,7 +58,7 @@ def run(paths: Paths, progress: Progress, options: LocalOptions) -> Demonstratio
             timeline.append((_run_job(azdo, progress), time.monotonic() - began))
             _destroy(paths, progress, report.launch_id, request)
             timeline.append(("destroyed", time.monotonic() - began))
-        looked_at = tuple(_nothing_left(paths, azdo))
+        looked_at = tuple(_nothing_left(paths, azdo, report.launch_id))
     return Demonstration(tuple((what, round(seconds, 2)) for what, seconds in timeline), looked_at)
 
 
@@ -98,14 +98,15 @@ def _destroy(paths: Paths, progress: Progress, launch_id: str, request: LaunchRe
     service.destroy(paths, progress, plan, request.pat, ca=request.ca).require_nothing_left()
 
 
-def _nothing_left(paths: Paths, azdo: SimulatedAzureDevOps) -> Iterator[str]:
+def _nothing_left(paths: Paths, azdo: SimulatedAzureDevOps, launch_id: str) -> Iterator[str]:
     """Look at everything that a launch makes. Raises GoldbakeError naming what is still there."""
     folder = LocalLauncher(paths, LocalOptions()).root
     agents = [agent["name"] for agent in azdo.state()["agents"]]
     found = {
         "processes": [f"{process.pid} ({process.name})" for process in leftovers.processes_of(folder)],
         "mounts": leftovers.mounts_below(folder),
-        "loop devices": leftovers.loop_devices_of(folder),
+        "control groups": sorted(cgroups.named(f"goldbake-{launch_id}-")),
+        "loop devices": leftovers.loop_devices_of(paths.cache / "disks"),
         "files": [str(path) for path in folder.rglob("*")] if folder.exists() else [],
         "journals": [entry.launch_id for entry in service.entries(paths)],
         f"agents in pool {POOL}": agents,

@@ -1,10 +1,11 @@
-"""The programs that a local bake needs from this machine, and the package that brings each."""
+"""The programs that a bake and a launch need from this machine, and the package that brings each."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from goldbake import proc
@@ -30,6 +31,16 @@ BAKE: Mapping[str, str] = {
     "gcc": "gcc",
 }
 """Program → Debian and Ubuntu package. gcc: one of the toolkit's programs is built with cgo."""
+
+LAUNCH_VM: Mapping[str, str] = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "mformat": "mtools"}
+LAUNCH_CONTAINER: Mapping[str, str] = {
+    "systemd-nspawn": "systemd-container",
+    "qemu-img": "qemu-utils",
+    "slirp4netns": "slirp4netns",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+}
+"""The same for a launch on this machine, per engine."""
 
 NEEDED_BYTES = 12_000_000_000
 """A first bake: Go's caches 5 GB when Packer has to be built, layers 3 GB, raw disk 2.5 GB, artifact 0.6 GB."""
@@ -71,10 +82,15 @@ def install_command(packages: Iterable[str]) -> str:
 
 
 def examine(paths: Paths, *, organization: str = "", pool: str = "") -> list[Finding]:
-    """Look at everything that a local bake needs from this machine, and at Azure DevOps when it is configured; changes nothing."""
+    """Look at everything that a bake and a launch need from this machine, and at Azure DevOps when it is configured; changes nothing.
+
+    What only a launch needs is not required: the launch installs it, or says how.
+    """
     from goldbake.azdo import examine as azdo  # noqa: PLC0415 (HTTP is slow to import, and a bake needs none)
 
     rows = [_program(program, package) for program, package in BAKE.items()]
+    launch = {program: package for program, package in {**LAUNCH_VM, **LAUNCH_CONTAINER}.items() if program not in BAKE}
+    rows += [replace(_program(program, package), required=False) for program, package in launch.items()]
     rows.append(Finding("root", "yes") if os.geteuid() == 0 else Finding("root", "no", "run `sudo ./inv bake`"))
     rows.append(_overlay())
     rows.append(_acceleration())

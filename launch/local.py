@@ -41,16 +41,7 @@ class Engine(StrEnum):
     CONTAINER = "container"
 
 
-NEEDS: dict[Engine, dict[str, str]] = {
-    Engine.VM: {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "mformat": "mtools"},
-    Engine.CONTAINER: {
-        "systemd-nspawn": "systemd-container",
-        "qemu-img": "qemu-utils",
-        "slirp4netns": "slirp4netns",
-        "ip": "iproute2",
-        "nsenter": "util-linux",
-    },
-}
+NEEDS = {Engine.VM: host.LAUNCH_VM, Engine.CONTAINER: host.LAUNCH_CONTAINER}
 """Program → Debian and Ubuntu package, per engine."""
 
 _PROGRAMS = (

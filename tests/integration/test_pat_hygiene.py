@@ -94,6 +94,43 @@ def test_r19_a_pat_that_is_not_accepted_is_wiped_as_well(machines: Machines) -> 
     assert _copies(machines, machine, pat) == []
 
 
+CARELESS = {
+    "keeps its user-data": ("wipe.py", "def wipe(settings, found, pat):\n    return []\n"),
+    "hands it over as an argument": (
+        "register.py",
+        "_careful = command\ndef command(settings, given, name, ca):\n    return [*_careful(settings, given, name, ca), '--token', given.pat]\n",
+    ),
+    "writes it down": ("register.py", "def persist(settings, *_):\n    open('/var/log/debug', 'w').write(_seen)\n"
+                       "_careful = environment\ndef environment(settings, given):\n    global _seen\n    _seen = given.pat\n"
+                       "    return _careful(settings, given)\n"),
+}  # fmt: skip
+"""Programs that are not as careful as ours, made of it by these lines at the end of a module."""
+
+
+@pytest.mark.parametrize("habit", CARELESS)
+def test_a_first_boot_that_is_careless_is_noticed(machines: Machines, habit: str) -> None:
+    name, lines = CARELESS[habit]
+
+    def spoil(root: Path) -> None:
+        module = root / "usr/lib/goldbake/firstboot" / name
+        with module.open("a") as file:
+            file.write(f"\n\n{lines}")
+        for compiled in module.parent.glob(f"__pycache__/{module.stem}.*"):
+            compiled.unlink()
+
+    with traces.sampler(machines.azdo.pat) as sampled:
+        machine = machines.start(prepare=spoil)
+        machine.wait_online()
+    arguments = [sighting for sighting in sampled.sightings if not sighting.is_registration]
+    found = _copies(machines, machine, machines.azdo.pat)
+    expected = {
+        "keeps its user-data": ([], [str(machine.folder / "seed/user-data")]),
+        "hands it over as an argument": (["cmdline"], []),
+        "writes it down": ([], [str(machine.folder / "upper/var/log/debug")]),
+    }
+    assert (sorted({sighting.kind for sighting in arguments}), found) == expected[habit]
+
+
 def test_r10_a_crash_while_it_registers_leaves_no_core_and_no_copy(machines: Machines) -> None:
     machines.azdo.fault(Fault(Action.HANG, "POST", "/agents$", seconds=60))
     machine = machines.start()

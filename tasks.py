@@ -274,11 +274,11 @@ def doctor(c: Context, organization: str = "", pool: str = "", json: bool = Fals
 
 @task(help={"fast": "only what needs no container, VM or Packer", "k": "pytest's -k expression"})
 def test(c: Context, fast: bool = False, k: str = "") -> None:
-    """Run the tests: unit and shell first, then those that bake, boot and break real images; all of them also measure coverage."""
-    options = ["-m", "not slow"] if fast else []
-    options += ["-k", k] if k else []
-    options += [] if fast or k else ["--cov", "--cov-report=term"]
-    c.run(shlex.join([sys.executable, "-m", "pytest", *options]), pty=sys.stdout.isatty())
+    """Run the tests: quick unit tests, slow ones, then those that bake, boot and break real images; all of them measure coverage."""
+    from tests import runs  # noqa: PLC0415
+
+    for arguments in runs.plan(fast=fast, expression=k):
+        c.run(shlex.join([sys.executable, "-m", "pytest", *arguments]), pty=sys.stdout.isatty())
 
 
 @task

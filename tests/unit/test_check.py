@@ -20,6 +20,8 @@ from goldbake.errors import GoldbakeError, MissingError, ProcessError, UsageErro
 from goldbake.local.container import free_port
 from goldbake.secret import Secret
 
+pytestmark = pytest.mark.slow
+
 UNUSED = Target.ssh("127.0.0.1", port=1)
 """A target for suites that do not look at it."""
 

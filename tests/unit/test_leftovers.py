@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from goldbake.local.leftovers import end_processes_of, processes_of, sweep
 
 
@@ -45,6 +47,7 @@ def test_clean_up_of_nothing_finds_nothing(tmp_path: Path) -> None:
     assert sweep(tmp_path / "work") == []
 
 
+@pytest.mark.slow
 def test_only_named_programs_count_when_they_are_named(tmp_path: Path) -> None:
     work = tmp_path / "work"
     (work / "run").mkdir(parents=True)

@@ -16,6 +16,8 @@ from goldbake.secret import Secret
 from tests.unit.azdo.conftest import PAT
 from tests.unit.azdo.raw import RawService, raw_service
 
+pytestmark = pytest.mark.slow
+
 AGENT = Agent(id=7, name="goldbake-1", status=AgentStatus.ONLINE)
 CALLS: list[Callable[[Pools], object]] = [
     lambda pools: pools.check(),

@@ -27,6 +27,8 @@ from sim.azdo.faults import Action, Fault
 from tests.unit.azdo.conftest import PAT, Connect, Raw
 from tests.unit.azdo.raw import http, raw_service, refusal
 
+pytestmark = pytest.mark.slow
+
 ME = {"authenticatedUser": {"id": "1", "providerDisplayName": "Me", "descriptor": "x"}}
 BASIC = base64.b64encode(f":{PAT}".encode())
 

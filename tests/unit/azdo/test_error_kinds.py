@@ -25,6 +25,8 @@ from tests.unit.azdo.agents import go_online, register
 from tests.unit.azdo.conftest import PAT, Connect, Raw
 from tests.unit.azdo.raw import http, refusal
 
+pytestmark = pytest.mark.slow
+
 SHORT = Limits(connect=0.3, read=0.3, attempt=0.6)
 
 

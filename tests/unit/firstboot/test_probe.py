@@ -26,6 +26,8 @@ from sim.azdo import Action, Fault, SimulatedAzureDevOps
 from tests.servers import closed_port
 from tests.unit.firstboot.box import Box
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def settings() -> Settings:

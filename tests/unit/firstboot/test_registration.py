@@ -23,6 +23,8 @@ from firstboot.userdata import Input
 from sim.azdo import Action, Fault, SimulatedAzureDevOps
 from tests.unit.firstboot.box import Box, eventually
 
+pytestmark = pytest.mark.slow
+
 
 def config_sh(box: Box, script: str) -> None:
     """Another config.sh."""

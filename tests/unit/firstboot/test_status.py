@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 from sim.azdo import SimulatedAzureDevOps
 from tests.unit.firstboot.box import VERSION, Box
 
+pytestmark = pytest.mark.slow
+
 
 def test_r29_the_status_has_all_that_a_watcher_needs(box: Box, given: dict[str, Any]) -> None:
     box.seed(given)

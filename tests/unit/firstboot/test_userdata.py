@@ -230,6 +230,7 @@ def holds(text: bytes) -> None:
 MANY = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.slow
 @MANY
 @given(st.binary(max_size=600))
 def test_r07_no_bytes_make_a_traceback(text: bytes) -> None:
@@ -237,24 +238,28 @@ def test_r07_no_bytes_make_a_traceback(text: bytes) -> None:
     holds(b"#cloud-config\n" + text)
 
 
+@pytest.mark.slow
 @MANY
 @given(VALUES)
 def test_r07_no_json_makes_a_traceback(value: object) -> None:
     holds(b"#cloud-config\n" + json.dumps(value).encode())
 
 
+@pytest.mark.slow
 @MANY
 @given(GOLDBAKE)
 def test_r07_no_values_make_a_traceback(goldbake: dict[str, Any]) -> None:
     holds(data({**LEAST, **goldbake}))
 
 
+@pytest.mark.slow
 @MANY
 @given(st.sampled_from([*KEYS]), VALUES)
 def test_r07_no_single_value_makes_a_traceback(key: str, value: object) -> None:
     holds(data({**LEAST, key: value}))
 
 
+@pytest.mark.slow
 @MANY
 @given(st.integers(min_value=0, max_value=400), st.binary(max_size=4))
 def test_r07_no_damage_of_good_user_data_makes_a_traceback(at: int, with_: bytes) -> None:

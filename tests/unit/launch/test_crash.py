@@ -18,6 +18,8 @@ from launch.service import LaunchRequest
 from tests.unit.launch.conftest import PAT, reap_plan, remove, run_launch
 from tests.unit.launch.foldercloud import FolderCloud, Steps
 
+pytestmark = pytest.mark.slow
+
 _NAMES = {9: "killed", 0: "finished"}
 
 

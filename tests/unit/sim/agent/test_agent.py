@@ -21,6 +21,8 @@ from sim.azdo import Fault, SimulatedAzureDevOps
 from tests.unit.sim.agent.conftest import VERSION
 from tests.unit.sim.agent.installed import PATH, Installed, processes_in, unpacked, until
 
+pytestmark = pytest.mark.slow
+
 PYTHONS = sorted(
     path
     for minor in range(10, 16)

@@ -10,12 +10,15 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sim.azdo import SimulatedAzureDevOps
 from sim.azdo.routes import ROUTER
 from tests.unit.sim.azdo.client import AGENTS, Machine, administrator
+
+pytestmark = pytest.mark.slow
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(["AQAB", "agent-1", "", "succeeded"]),

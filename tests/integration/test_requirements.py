@@ -13,33 +13,25 @@ import pytest
 TESTS = Path(__file__).parent.parent
 NUMBERS = range(1, 31)
 
-ELSEWHERE = {
-    1: (
-        "a check of the image, run after every bake and on every boot of it",
-        ["testinfra/test_agent.py::test_agent_is_not_configured", "testinfra/test_agent.py::test_agent_has_not_worked",
-         "testinfra/test_agent.py::test_agent_has_no_service_yet"],
-    ),
-    2: (
-        "a check of the image; the hash itself is checked where the tarball is fetched",
-        ["testinfra/test_agent.py::test_agent_has_the_wanted_version", "testinfra/test_manifest.py::test_manifest_names_the_agents_sha256",
-         "unit/test_fetch.py::*"],
-    ),
-    3: (
-        "a check of the image, run on its files without network",
-        ["testinfra/test_agent.py::test_agent_dependencies_are_installed", "testinfra/test_agent.py::test_libicu_is_found_by_the_linker",
-         "testinfra/test_agent.py::test_agent_libraries_resolve"],
-    ),
-    5: (
-        "a check of the image; that two machines get two names and keys is test_r13",
-        ["testinfra/test_hygiene.py::test_machine_id_is_empty", "testinfra/test_hygiene.py::test_there_are_no_ssh_host_keys",
-         "testinfra/test_hygiene.py::test_cloud_init_has_not_run"],
-    ),
+IN_THE_IMAGE = {
+    1: ["test_agent.py::test_agent_is_not_configured", "test_agent.py::test_agent_has_not_worked", "test_agent.py::test_agent_has_no_service_yet"],
+    2: ["test_agent.py::test_agent_has_the_wanted_version", "test_manifest.py::test_manifest_names_the_agents_sha256"],
+    3: ["test_agent.py::test_agent_dependencies_are_installed", "test_agent.py::test_libicu_is_found_by_the_linker",
+        "test_agent.py::test_agent_libraries_resolve"],
+    4: ["test_agent.py::test_agent_root_belongs_to_the_agent_user", "test_agent.py::test_agent_root_is_closed_to_others",
+        "test_agent.py::test_agent_safety_switches_are_set_nowhere"],
+    5: ["test_hygiene.py::test_machine_id_is_empty", "test_hygiene.py::test_there_are_no_ssh_host_keys", "test_hygiene.py::test_cloud_init_has_not_run"],
+    20: ["test_firstboot.py::test_metadata_service_is_blocked_for_the_agents_user"],
+}  # fmt: skip
+"""Requirements of the baked image itself: besides the tests of their number, these checks run after every bake and against any host."""
+
+EXCUSED = {
     30: (
         "a whole suite, which runs unchanged against the real agent when GOLDBAKE_AGENT_TARBALL names one",
-        ["integration/test_agent_fidelity.py::*"],
+        "integration/test_agent_fidelity.py",
     ),
-}  # fmt: skip
-"""Number → why no test bears it, and what tests it: `file::test`, or `file::*` for all tests of a file."""
+}
+"""Number → why no test bears it, and the file whose tests are about it."""
 
 
 def functions(text: str) -> list[str]:
@@ -66,25 +58,30 @@ def _everything() -> dict[str, list[str]]:
     return {str(path.relative_to(TESTS)): functions(path.read_text()) for path in sorted(TESTS.rglob("test_*.py"))}
 
 
+def _names() -> list[str]:
+    return [name for of_file in _everything().values() for name in of_file]
+
+
 def test_every_requirement_has_a_test_of_its_name_or_is_accounted_for() -> None:
-    names = [name for of_file in _everything().values() for name in of_file]
-    assert missing(names, ELSEWHERE) == []
+    assert missing(_names(), EXCUSED) == []
 
 
 def test_no_requirement_is_excused_that_has_a_test() -> None:
-    names = [name for of_file in _everything().values() for name in of_file]
-    assert numbers(names) & set(ELSEWHERE) == set()
+    assert numbers(_names()) & set(EXCUSED) == set()
 
 
-@pytest.mark.parametrize("number", ELSEWHERE)
+@pytest.mark.parametrize("number", EXCUSED)
 def test_what_tests_an_excused_requirement_exists(number: int) -> None:
-    found = _everything()
-    reason, tests = ELSEWHERE[number]
+    reason, path = EXCUSED[number]
     assert reason
-    for test in tests:
-        path, _, name = test.partition("::")
-        assert found.get(path), test
-        assert name == "*" or name in found[path], test
+    assert _everything()[path]
+
+
+@pytest.mark.parametrize("number", IN_THE_IMAGE)
+def test_the_checks_of_a_requirement_of_the_image_exist(number: int) -> None:
+    for check in IN_THE_IMAGE[number]:
+        path, _, name = check.partition("::")
+        assert name in _everything()[f"testinfra/{path}"], check
 
 
 def test_a_number_without_a_test_is_noticed() -> None:

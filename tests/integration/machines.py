@@ -97,8 +97,12 @@ class Machine:
         """Process 1 of a container, or QEMU."""
         if self.engine is Engine.CONTAINER:
             return container.first_process(cgroups.processes(self.group))
-        found = [process for process in leftovers.processes_of(self.folder, (), ("qemu-system-x86_64",)) if process.pid != os.getpid()]
-        return found[0].pid if found else None
+        return next((process.pid for process in self.processes if process.name == "qemu-system-x86_64"), None)
+
+    @property
+    def processes(self) -> list[leftovers.Process]:
+        """All that belongs to it, as this host sees it: for a container also what runs inside."""
+        return leftovers.processes_of(self.folder, cgroups.processes(self.group))
 
     @property
     def console(self) -> str:
@@ -210,8 +214,7 @@ class Machine:
                 monitor.command("system_powerdown")
             until("QEMU is gone", lambda: self.pid is None, timeout)
         else:
-            nspawn = [each for each in self.launcher._processes(self.folder) if each.name == "systemd-nspawn"]
-            for process in nspawn:
+            for process in [each for each in self.processes if each.name == "systemd-nspawn"]:
                 os.kill(process.pid, signal.SIGTERM)
             self.wait_off(timeout)
         return time.monotonic() - began

@@ -582,7 +582,7 @@ def _reap(machines: Machines, now: float) -> None:
 
 def _listener(machine: Machine, *, missing_ok: bool = False) -> int:
     """The listener's process id on this host; 0 when there is none."""
-    for process in machine.launcher._processes(machine.folder):
+    for process in machine.processes:
         if b"Agent.Listener\0run" in process.words:
             return process.pid
     assert missing_ok, "there is no listener"

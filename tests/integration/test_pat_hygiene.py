@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from goldbake.local import cgroups, leftovers
 from goldbake.secret import Secret
 from sim.azdo import SimulatedAzureDevOps
 from sim.azdo.faults import Action, Fault
@@ -47,10 +46,6 @@ def _copies(machines: Machines, machine: Machine, pat: str) -> list[str]:
         found += ["journal"] if traces.in_text(journal, pat) else []
     found += [f"{kind} of process {pid}" for kind, pid in _processes(pat)]
     return found + _copies_at(machines.azdo, pat)
-
-
-def _processes_in(machine: Machine) -> list[leftovers.Process]:
-    return leftovers.processes_of(machine.folder, cgroups.processes(machine.group))
 
 
 def _copies_at(azdo: SimulatedAzureDevOps, pat: str) -> list[str]:
@@ -136,7 +131,7 @@ def test_r10_a_crash_while_it_registers_leaves_no_core_and_no_copy(machines: Mac
     machine = machines.start()
     field.until("it registers", lambda: any(request.fault for request in machines.azdo.requests))
     names = (b"Agent.Listener\0configure", b"/usr/lib/goldbake/goldbake-firstboot")
-    crashed = [process for process in _processes_in(machine) if any(name in process.words for name in names)]
+    crashed = [process for process in machine.processes if any(name in process.words for name in names)]
     assert len(crashed) == 2
     for process in crashed:
         limits = Path(f"/proc/{process.pid}/limits").read_text()

@@ -457,7 +457,7 @@ HOSTILE = {
 def test_a_hostile_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
     begun = time.monotonic()
     lines = refused(tmp_path, HOSTILE[kind])
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 30  # seconds; a file whose size explodes needs hours
     assert lines
     assert all(line.startswith("images.yaml:") and line.isprintable() for line in lines)
 

@@ -20,6 +20,7 @@ put usr/lib/goldbake/has-nvidia-device
 put usr/lib/goldbake/metadata-guard.nft
 put usr/bin/goldbake-status
 put usr/lib/systemd/system/goldbake-firstboot.service
+put usr/lib/systemd/system/goldbake-firstboot-crashed.service
 put usr/lib/systemd/system/goldbake-hostkeys.service
 put usr/lib/systemd/system/goldbake-metadata-guard.service
 put usr/lib/systemd/system/goldbake-gpu-gate.service

@@ -25,6 +25,7 @@ _TARBALL = agent.pack(VERSION)
 _SYSTEMCTL = """\
 #!/bin/sh
 echo "$*" >>"{here}/systemctl.calls"
+[ "$1" != show ] || [ ! -e "{here}/systemctl.says" ] || cat "{here}/systemctl.says"
 [ ! -e "{here}/systemctl.fails" ] || ! grep -qF -- "$2" "{here}/systemctl.fails"
 """
 

@@ -83,6 +83,7 @@ def page() -> str:
         "organization, source": "Whose agent it is; where the user-data came from.",
         "image": "The image's name from its manifest.",
         "boot": "The kernel's id of the boot that wrote this.",
+        "boot_seconds": "When initrd and first unit began, in seconds since the kernel started; told once the agent is online.",
         "timings": "Seconds since the kernel started at which each phase was entered first.",
     }
     lines += table(("field", "meaning"), ((f"`{name}`", text) for name, text in fields.items()))

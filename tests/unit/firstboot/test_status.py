@@ -210,6 +210,38 @@ def test_before_registration_first_boot_itself_says_what_is_wrong(box: Box) -> N
     assert not (box.root / "var/lib/goldbake/status.json").exists()
 
 
+def test_first_boot_that_a_signal_ended_is_reported_with_the_phase_it_was_in(box: Box) -> None:
+    status.Status(box.settings).phase("register")
+    assert report.main(["crashed"], box.settings) == 0
+    assert (box.status["phase"], box.status["error"]) == ("failed", "internal")
+    assert box.status["reason"] == "first boot was ended in the phase register"
+
+
+def test_first_boot_that_ended_before_it_said_anything_is_reported(box: Box) -> None:
+    assert report.main(["crashed"], box.settings) == 0
+    assert box.status["reason"] == "first boot was ended in the phase started"
+
+
+def test_the_reason_that_first_boot_gave_itself_stays(box: Box) -> None:
+    status.Status(box.settings).failed(Problem("internal", "KeyError at main.py:7"))
+    assert report.main(["crashed"], box.settings) == 0
+    assert box.status["reason"] == "KeyError at main.py:7"
+
+
+def test_a_machine_tells_how_long_its_kernel_took(box: Box) -> None:
+    box.write("programs/systemctl.says", "InitRDTimestampMonotonic=0\nUserspaceTimestampMonotonic=2343210\n")
+    status.Status(box.settings).tell_boot()
+    assert box.status["boot_seconds"] == {"userspace": 2.34}
+
+
+def test_a_container_has_no_kernel_of_its_own(box: Box) -> None:
+    box.write("run/systemd/container", "systemd-nspawn\n")
+    current = status.Status(box.settings)
+    current.phase("online")
+    current.tell_boot()
+    assert "boot_seconds" not in box.status
+
+
 def test_an_unknown_event_is_refused(box: Box) -> None:
     assert report.main(["offline"], box.settings) == 2
 

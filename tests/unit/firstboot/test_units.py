@@ -22,7 +22,7 @@ from tests.unit.firstboot import reference
 ROOTFS = PROJECT / "image-scripts/rootfs"
 UNITS = ROOTFS / "usr/lib/systemd/system"
 PROGRAMS = ROOTFS / "usr/lib/goldbake"
-NAMES = ("firstboot", "agent", "agent-stopped", "gpu-gate", "metadata-guard", "ttl", "hostkeys")
+NAMES = ("firstboot", "firstboot-crashed", "agent", "agent-stopped", "gpu-gate", "metadata-guard", "ttl", "hostkeys")
 
 
 def unit(name: str) -> dict[str, list[str]]:

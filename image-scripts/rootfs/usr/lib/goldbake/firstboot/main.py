@@ -87,6 +87,7 @@ class FirstBoot:
         self._status.phase("start")
         self._start()
         self._status.phase("online")
+        self._status.tell_boot()
 
     def _left_by_an_earlier_run(self, given: Input | None, name: str) -> Registered | None:
         """The agent that a run before this one registered; None when there is none, or only half of one. Raises Problem."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str], settings: Settings | None = None) -> int:
-    """`online`, `stopped`, or `gpu` (the gate itself, on boots after the first)."""
+    """`online`, `stopped` (the agent), `crashed` (first boot), or `gpu` (the gate itself, on boots after the first)."""
     settings = settings or Settings()
     if arguments == ["gpu"]:
         return _gate(settings)
@@ -27,8 +27,19 @@ def main(arguments: Sequence[str], settings: Settings | None = None) -> int:
         return 0
     if arguments == ["stopped"]:
         return _stopped(settings, current)
-    print("usage: goldbake-report online|stopped|gpu")
+    if arguments == ["crashed"]:
+        return _crashed(settings, current)
+    print("usage: goldbake-report online|stopped|crashed|gpu")
     return 2
+
+
+def _crashed(settings: Settings, current: status.Status) -> int:
+    """First boot's unit has failed. Unless it said why itself, a signal or a time-out ended it."""
+    before = status.read(settings)
+    if before.get("boot") == current.fields["boot"] and before.get("phase") == "failed":
+        return 0
+    current.failed(Problem("internal", f"first boot was ended in the phase {before.get('phase', 'started')}"))
+    return 0
 
 
 def _stopped(settings: Settings, current: status.Status) -> int:

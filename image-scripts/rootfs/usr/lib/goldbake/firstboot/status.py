@@ -44,6 +44,19 @@ class Status:
         self.timings.setdefault(name, round(self._settings.uptime(), 2))  # of several attempts the first
         self.publish()
 
+    def tell_boot(self) -> None:
+        """How long kernel and initrd took before the first unit; told when the agent is online, because asking costs a process."""
+        from .run import run
+
+        if os.path.exists(self._settings.container):
+            return
+        asked = run([*self._settings.systemctl, "show", "--property=InitRDTimestampMonotonic,UserspaceTimestampMonotonic"], 30.0)
+        found = dict(line.split("=", 1) for line in asked.lines if "=" in line)
+        names = {"initrd": "InitRDTimestampMonotonic", "userspace": "UserspaceTimestampMonotonic"}
+        seconds = {name: round(int(found[key]) / 1e6, 2) for name, key in names.items() if found.get(key, "").isdigit()}
+        self.fields["boot_seconds"] = {name: value for name, value in seconds.items() if value}
+        self.publish()
+
     def failed(self, problem: Problem) -> None:
         """It ends here."""
         self.trouble(problem)

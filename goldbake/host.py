@@ -28,9 +28,9 @@ BAKE: Mapping[str, str] = {
     "ssh": "openssh-client",
     "losetup": "mount",
     "unshare": "util-linux",
-    "gcc": "gcc",
+    "gcc": "build-essential",
 }
-"""Program → Debian and Ubuntu package. gcc: one of the toolkit's programs is built with cgo."""
+"""Program → Debian and Ubuntu package. gcc: one of the toolkit's programs is built with cgo, which needs the C library's headers too; gcc only recommends them."""
 
 LAUNCH_VM: Mapping[str, str] = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "mformat": "mtools"}
 LAUNCH_CONTAINER: Mapping[str, str] = {

@@ -25,7 +25,7 @@ metadata_for_agent() { # the rules with their counters after an attempt; there n
   if ! ip route get 169.254.169.254 > /dev/null 2>&1; then
     ip route add 169.254.169.254/32 dev lo && ours=1
   fi
-  setpriv --reuid agent --regid agent --clear-groups timeout 15 bash -c ': </dev/tcp/169.254.169.254/80' 2>/dev/null
+  setpriv --reuid agent --regid agent --clear-groups timeout 10 bash -c ': </dev/tcp/169.254.169.254/80' 2>/dev/null
   [ -z "$ours" ] || ip route del 169.254.169.254/32 dev lo
   nft list chain inet goldbake jobs
 }

@@ -41,3 +41,12 @@ def another_box() -> Iterator[Box]:
     folder.chmod(0o755)
     yield Box(folder)
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def online(box: Box, given: dict[str, Any]) -> Box:
+    """A machine whose agent is online."""
+    box.write("proc/sys/kernel/random/boot_id", "first\n")
+    box.seed(given)
+    assert box.boot() == 0
+    return box

@@ -36,7 +36,8 @@ def test_from_user_data_to_an_agent_that_starts(box: Box, service: SimulatedAzur
     box.seed(given)
     assert box.boot() == 0
     assert box.phases == ["started", "input", "probe", "register", "verify", "start", "online"]
-    assert box.systemctl_calls == ["start goldbake-metadata-guard.service", "start goldbake-agent.service"]
+    assert box.systemctl_calls[:2] == ["start goldbake-metadata-guard.service", "start goldbake-agent.service"]
+    assert [call.partition(" ")[0] for call in box.systemctl_calls[2:]] == ["show"]  # how long the kernel took, once the agent is online
     assert [(agent["id"], agent["name"], agent["pool"]) for agent in service.state()["agents"]] == [(1, "goldbake-i-1", "Default")]
 
 

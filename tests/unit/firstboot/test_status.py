@@ -164,14 +164,6 @@ def test_r06_r07_whatever_a_machine_is_told_it_says_why_it_is_no_agent(box: Box,
 # After first boot
 
 
-@pytest.fixture
-def online(box: Box, given: dict[str, Any]) -> Box:
-    box.write("proc/sys/kernel/random/boot_id", "first\n")
-    box.seed(given)
-    assert box.boot() == 0
-    return box
-
-
 def test_r29_after_a_reboot_the_agent_is_reported_online_again(online: Box) -> None:
     before = online.status
     online.write("proc/sys/kernel/random/boot_id", "second\n")

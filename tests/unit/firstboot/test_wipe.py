@@ -165,3 +165,34 @@ def test_r19_what_cloud_init_copies_at_a_later_boot_goes_again(box: Box) -> None
     assert report.main(["online"], box.settings) == 0
     assert box.holding(PAT) == []
     assert (box.root / "var/lib/cloud/instances/i-1/other.txt").exists()
+
+
+REMAINS = {
+    "only the machine's description": (None, "instance-id: i-1\n"),
+    "zeros that were not unlinked": ("\0" * 400, "instance-id: i-1\n"),
+    "a half": ('#cloud-config\n{"goldbake": {"organi' + "\0" * 300, "instance-id: i-1\n"),
+    "nothing": (None, None),
+}
+"""user-data and meta-data after a cut in the middle of wiping."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", REMAINS)
+def test_r16_cut_off_while_it_wipes_the_next_boot_goes_on_with_the_same_agent(online: Box, what: str) -> None:
+    agent = online.status["agent"]
+    seed = Path(online.settings.seed)
+    for name, text in zip(("user-data", "meta-data"), REMAINS[what], strict=True):
+        if text is not None:
+            seed.mkdir(parents=True, exist_ok=True)
+            (seed / name).write_text(text)
+    online.write("var/lib/goldbake/unfinished", "")
+    assert online.boot() == 0
+    assert (online.status["phase"], online.status["agent"]) == ("online", agent)
+    assert list(seed.glob("*")) == []
+    assert not (online.root / "var/lib/goldbake/unfinished").exists()
+
+
+def test_foreign_user_data_beside_a_finished_agent_stays(online: Box) -> None:
+    online.seed(text="#cloud-config\nhostname: mine\n")
+    assert online.boot() == -1  # the unit's condition: nothing is unfinished
+    assert len(list(Path(online.settings.seed).iterdir())) == 2

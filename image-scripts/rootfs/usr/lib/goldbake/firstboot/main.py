@@ -39,14 +39,15 @@ class FirstBoot:
             self._status.phase("started")
             sources.refuse_scale_set(self._settings)
             found = sources.find(self._settings)
-            if found is None or not userdata.is_ours(found.data):
-                # An interrupted wipe leaves zeros, and a registration to be finished.
-                if os.path.exists(self._unfinished) and register.is_registered(self._settings):
-                    self._finish(found, None, "")
-                    return 0
-                return self._not_configured(
-                    f"the user-data ({found.source}) is not goldbake's" if found else "this machine received no user-data"
-                )
+            if self._was_wiping(found):
+                from . import nocloud
+
+                self._finish(found or nocloud.remains(self._settings), None, "")
+                return 0
+            if found is None:
+                return self._not_configured("this machine received no user-data")
+            if not userdata.is_ours(found.data):
+                return self._not_configured(f"the user-data ({found.source}) is not goldbake's")
             self._status.phase("input", source=found.source)
             given = userdata.parse(found.data)
             pat = given.pat
@@ -61,6 +62,15 @@ class FirstBoot:
             self._status.failed(problem)
             return problem.code
         return 0
+
+    def _was_wiping(self, found: Found | None) -> bool:
+        """Whether a run before this one registered the machine and was cut off while it wiped: what is left of the user-data means nothing."""
+        if not (os.path.exists(self._unfinished) and register.is_registered(self._settings)):
+            return False
+        try:
+            return found is None or not userdata.is_ours(found.data) or not userdata.parse(found.data)
+        except Problem:
+            return True
 
     def _not_configured(self, reason: str) -> int:
         self._status.phase("not-configured", reason=reason, hint="launch it with `./inv launch`, or give it user-data yourself")

@@ -20,11 +20,17 @@ _MINE = 1 << 20
 
 def folder(settings: Settings) -> Found | None:
     """The seed folder, as a container gets it."""
-    paths = tuple(f"{settings.seed}/{name}" for name in ("user-data", "meta-data"))
+    paths = _paths(settings)
     data = _file(paths[0])
     if not data:
         return None
     return Found("nocloud-folder", data, _instance_id(_file(paths[1])), files=paths)
+
+
+def remains(settings: Settings) -> Found:
+    """Whatever there is of a seed whose user-data cannot be read any more, to be wiped."""
+    device = None if os.path.exists(settings.container) else _device(settings)
+    return Found("nocloud", b"", "", files=_paths(settings), device=device or "")
 
 
 def disk(settings: Settings) -> Found | None:
@@ -38,6 +44,11 @@ def disk(settings: Settings) -> Found | None:
     found = _read_fat(device) or _read_mounted(settings, device)
     user_data = found.get("user-data", b"")
     return Found("nocloud-disk", user_data, _instance_id(found.get("meta-data", b"")), device=device) if user_data else None
+
+
+def _paths(settings: Settings) -> tuple[str, ...]:
+    """The PAT's file first."""
+    return tuple(f"{settings.seed}/{name}" for name in ("user-data", "meta-data"))
 
 
 def _device(settings: Settings) -> str | None:

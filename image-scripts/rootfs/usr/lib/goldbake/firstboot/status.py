@@ -54,8 +54,10 @@ class Status:
         found = dict(line.split("=", 1) for line in asked.lines if "=" in line)
         names = {"initrd": "InitRDTimestampMonotonic", "userspace": "UserspaceTimestampMonotonic"}
         seconds = {name: round(int(found[key]) / 1e6, 2) for name, key in names.items() if found.get(key, "").isdigit()}
-        self.fields["boot_seconds"] = {name: value for name, value in seconds.items() if value}
-        self.publish()
+        told = {name: value for name, value in seconds.items() if value}
+        if told:
+            self.fields["boot_seconds"] = told
+            self.publish()
 
     def failed(self, problem: Problem) -> None:
         """It ends here."""

@@ -76,13 +76,13 @@ def measure(paths: Paths, progress: Progress, rounds: int = 3) -> dict[str, Any]
     work.mkdir(parents=True)
     try:
         with SimulatedAzureDevOps(organization="bench") as azdo:
-            containers = _golden(paths, progress, azdo, record, Engine.CONTAINER, rounds)
             machines = _golden(paths, progress, azdo, record, Engine.VM, rounds)
+            with progress.stage("stock image"):
+                raw = stock.make(plan, base, work, progress)
+            ssh = _median(rounds, lambda number: _said(progress, f"stock {number}", lambda: stock.seconds_to_ssh(raw, work)))
+            containers = _golden(paths, progress, azdo, record, Engine.CONTAINER, rounds)
             toolkit = toolchain.toolkit(plan.image.toolkit.version, lock, paths, progress)
             provisioned = _median(rounds, lambda number: _provision(plan, base, toolkit, work / f"old-{number}", azdo, progress))
-        with progress.stage("stock image"):
-            raw = stock.make(plan, base, work, progress)
-        ssh = _median(rounds, lambda number: _said(progress, f"stock {number}", lambda: stock.seconds_to_ssh(raw, work)))
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return {

@@ -177,6 +177,8 @@ def _wait_until_online(azdo: SimulatedAzureDevOps, name: str, console: Path, pro
         if any(agent["name"] == name and agent["status"] == "online" for agent in azdo.state()["agents"]):
             return
         lines = console.read_text(errors="replace").splitlines() if console.exists() else []
+        if failed := next((line for line in lines if "provisioning failed" in line), ""):
+            raise GoldbakeError(f"the machine provisioned the old way: {failed.strip()}", hint="see goldbake/bench/provision_at_boot.sh")
         progress.detail(f"provision {name}", next((line for line in reversed(lines) if line.strip()), ""))
         time.sleep(0.1)
     raise GoldbakeError(f"the machine provisioned the old way has no agent after {_PROVISION_S:.0f} s", hint=f"its console: {console}")

@@ -14,13 +14,16 @@ from sim.azdo import SimulatedAzureDevOps
 from tests.unit.firstboot.box import Box
 
 
-@pytest.fixture
-def box() -> Iterator[Box]:
+def _box() -> Iterator[Box]:
     # Not tmp_path: its parents are closed to other users, and config.sh does not run as root.
     folder = Path(tempfile.mkdtemp(prefix="goldbake-firstboot-"))
     folder.chmod(0o755)
     yield Box(folder)
     shutil.rmtree(folder)
+
+
+box = pytest.fixture(_box, name="box")
+another_box = pytest.fixture(_box, name="another_box")
 
 
 @pytest.fixture
@@ -33,14 +36,6 @@ def service() -> Iterator[SimulatedAzureDevOps]:
 def given(service: SimulatedAzureDevOps) -> dict[str, Any]:
     """User-data for the simulated service."""
     return {"organization": service.url, "pat": service.pat, "ca": service.ca_pem}
-
-
-@pytest.fixture
-def another_box() -> Iterator[Box]:
-    folder = Path(tempfile.mkdtemp(prefix="goldbake-firstboot-"))
-    folder.chmod(0o755)
-    yield Box(folder)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -318,6 +318,20 @@ def test_r20_without_the_guard_there_is_no_agent(box: Box, service: SimulatedAzu
     assert box.holding(service.pat) == []
 
 
+def test_r16_a_machine_that_is_shut_down_before_the_guard_runs_goes_on_at_its_next_boot(
+    box: Box, service: SimulatedAzureDevOps, given: dict[str, Any]
+) -> None:
+    box.write("programs/systemctl.fails", "goldbake-metadata-guard.service\n--quiet\n")  # nor has it failed
+    box.seed(given)
+    assert box.boot() == ERRORS["system"].code
+    assert (box.status["phase"], box.status["error"]) == ("failed", "system")
+    assert service.requests == []
+    (box.root / "programs/systemctl.fails").unlink()
+    assert box.boot() == 0
+    assert box.status["phase"] == "online"
+    assert box.holding(service.pat) == []
+
+
 def test_an_agent_that_does_not_start_is_told(box: Box, service: SimulatedAzureDevOps, given: dict[str, Any]) -> None:
     box.write("programs/systemctl.fails", "goldbake-agent.service\n")
     box.seed(given)

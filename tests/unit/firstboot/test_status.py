@@ -156,7 +156,7 @@ def test_r06_r07_whatever_a_machine_is_told_it_says_why_it_is_no_agent(box: Box,
     found = box.status
     assert found["phase"] in {"not-configured", "failed"}
     assert found["reason"]
-    assert found["phase"] != "failed" or found["error"] in {"input", "guard"}
+    assert found["phase"] != "failed" or found["error"] in {"input", "system"}
     captured = capsys.readouterr()
     assert "Traceback" not in captured.out + captured.err
 

@@ -141,6 +141,13 @@ ERRORS = {
         cause="Its last lines are in the journal.",
         fix="look at `journalctl -u goldbake-agent`",
     ),
+    "system": Explanation(
+        27,
+        permanent=False,
+        meaning="systemd did not do what it was asked for.",
+        cause="The machine was shut down while first boot was at work, or process 1 does not answer.",
+        fix="start the machine again; `systemctl restart goldbake-firstboot` tries again on a running one",
+    ),
     "internal": Explanation(
         1,
         permanent=False,

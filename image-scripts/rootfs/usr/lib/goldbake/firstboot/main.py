@@ -152,9 +152,13 @@ class FirstBoot:
 
     def _guard(self) -> None:
         """The rule that keeps jobs from the metadata service, before there can be a job."""
-        done = run([*self._settings.systemctl, "start", "goldbake-metadata-guard.service"], 60.0)
-        if done.code != 0:
+        systemctl, unit = self._settings.systemctl, "goldbake-metadata-guard.service"
+        if run([*systemctl, "start", unit], 60.0).code == 0:
+            return
+        if run([*systemctl, "is-failed", "--quiet", unit], 60.0).code == 0:
             raise Problem("guard", "the rule that blocks the metadata service for jobs cannot be loaded")
+        # It never ran: the machine is being shut down. The PAT is needed at the next boot.
+        raise Problem("system", f"systemd did not start {unit}")
 
     def _limit_life(self, ttl: int) -> None:
         """Keep the time at which the machine ends; the first one counts, however often this is run."""

@@ -6,59 +6,16 @@ A cloud adds one `Launcher`: its create, list and delete calls. Everything else 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from goldbake.clouds import tags
+from goldbake.clouds.failure import Failure
 from goldbake.config.model import Cloud
-from goldbake.errors import Exit, GoldbakeError
 from goldbake.log import Progress
 from goldbake.secret import Secret
-
-MANAGED_BY = "managed-by"
-LAUNCH = "goldbake-launch"
-IMAGE = "goldbake-image"
-EXPIRES = "goldbake-expires"
-"""The four tags of every resource; values have only a–z, 0–9, - and _, which every cloud's tags and labels accept."""
-
-OWNER = "goldbake"
-"""The value of the tag `managed-by`."""
-
-
-class Scope(StrEnum):
-    """How far a failure reaches: what a launcher stops trying because of it."""
-
-    RETRY = "retry"
-    """Nothing: the same call may succeed in a moment."""
-    ZONE = "zone"
-    REGION = "region"
-    ACCOUNT = "account"
-    """Every place of this account: a permission, or a quota that counts everywhere."""
-    REQUEST = "request"
-    """The request itself is wrong: no place would take it."""
-
-
-_EXITS: Mapping[Scope, Exit] = {
-    Scope.RETRY: Exit.FAILED,
-    Scope.ZONE: Exit.CAPACITY,
-    Scope.REGION: Exit.CAPACITY,
-    Scope.ACCOUNT: Exit.MISSING,
-    Scope.REQUEST: Exit.USAGE,
-}
-
-
-class Failure(GoldbakeError):
-    """A cloud refused, or an instance died. `code` is the cloud's own word for it.
-
-    The exit code follows from the scope unless it is given: a quota of the whole account is `ACCOUNT` and `Exit.CAPACITY`.
-    """
-
-    def __init__(self, scope: Scope, code: str, message: str, *, hint: str = "", exit_code: Exit | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.scope = scope
-        self.code = code
-        self.exit_code = _EXITS[scope] if exit_code is None else exit_code
 
 
 @dataclass(frozen=True)
@@ -67,9 +24,12 @@ class Place:
 
     region: str
     zone: str = ""
+    """Empty: the cloud chooses one."""
+    spot: bool = False
+    """Spare capacity, which the cloud may take back; its quotas and its shortages are its own."""
 
     def __str__(self) -> str:
-        return self.zone or self.region
+        return (self.zone or self.region) + (" (spot)" if self.spot else "")
 
 
 @dataclass(frozen=True)
@@ -93,7 +53,7 @@ class LaunchSpec:
 
     def tags(self) -> dict[str, str]:
         """The tags of every resource of this launch, to be set by the create call itself."""
-        return {MANAGED_BY: OWNER, LAUNCH: self.launch_id, IMAGE: self.image, EXPIRES: str(self.expires)}
+        return tags.of_launch(self.launch_id, self.image, self.expires)
 
 
 @dataclass(frozen=True)
@@ -123,6 +83,14 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class Created:
+    """What one create call started; `failure` says why it is less than was asked for."""
+
+    instances: tuple[Instance, ...]
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
 class Resource:
     """Something that exists because of a launch and must go with it."""
 
@@ -140,8 +108,43 @@ class Resource:
         return f"{self.kind} {self.id}" + (f" in {self.place}" if self.place else "")
 
 
+class Market(StrEnum):
+    """What capacity a launch may use."""
+
+    ON_DEMAND = "on-demand"
+    SPOT_FIRST = "spot-first"
+    """Spare capacity where there is some, else on demand."""
+    SPOT_ONLY = "spot-only"
+
+
+@dataclass(frozen=True)
+class CloudOptions:
+    """What a person may say about instances in a cloud; what is empty, the launcher finds out or leaves to the cloud."""
+
+    regions: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    """Instance types, best first."""
+    market: Market = Market.ON_DEMAND
+    subnet: str = ""
+    public_address: bool = False
+    ssh_from: str = ""
+    """The CIDR block that may open SSH; empty: nobody."""
+    key: str = ""
+    """Name of a key pair, or the public key, as the cloud wants it."""
+    identity: str = ""
+    """Instance profile, service account or managed identity of the instances; empty: none."""
+    disk_gib: int = 0
+    """Size of the root disk; 0: the image's own."""
+    warm_up_mib_s: int = 0
+    """How fast the root disk is to be read ahead from the image's snapshot; 0: as it is used."""
+
+
 class Launcher(Protocol):
-    """The instance side of a cloud. Only `create` and `delete` change anything that costs money; each call has an end of its own."""
+    """The instance side of a cloud. Only `create` and `delete` change anything that costs money; each call has an end of its own.
+
+    Several threads may call `create`, `console`, `death` and `seal` at a time; a launcher asks its cloud once for all of them where it can.
+    """
 
     cloud: Cloud
     shared: bool
@@ -150,6 +153,8 @@ class Launcher(Protocol):
     """Seconds between two looks at a console."""
     removal_s: float
     """Longest wait until everything deleted is gone from the listing."""
+    batch: int
+    """How many instances one create call can start."""
 
     def seen_from_inside(self, organization: str) -> str:
         """The organization's URL as an instance reaches it: the same, except for a service on this machine's own loopback."""
@@ -160,9 +165,9 @@ class Launcher(Protocol):
     def places(self, spec: LaunchSpec) -> Sequence[Place]:
         """Where to try, best first."""
 
-    def create(self, spec: LaunchSpec, number: int, place: Place) -> Instance:
-        """Start instance `number`; every resource carries the tags from its own create call on. Asked again with the same number, it
-        finds what the first call made instead of making a second one. Raises Failure.
+    def create(self, spec: LaunchSpec, numbers: Sequence[int], place: Place) -> Created:
+        """Start the instances with these numbers, at most `batch`; every resource carries the tags from its own create call on. Asked
+        again with the same numbers, it finds what the first call made instead of making more. Raises Failure when none was started.
         """
 
     def resources(self, launch_id: str | None = None) -> list[Resource]:

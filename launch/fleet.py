@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import CapacityError
 from goldbake.log import Progress
 from launch.agents import Directory, PoolView
-from launch.base import Failure, Instance, Launcher, LaunchSpec, Place, Scope
+from launch.base import Created, Instance, Launcher, LaunchSpec, Place
 from launch.journal import Journal
 from launch.userdata import agent_name
 from launch.watch import Stopped, Timeline, wait_for_agent
@@ -72,13 +73,13 @@ class Places:
             )
 
     def block(self, place: Place, failure: Failure) -> None:
-        """Do not try the place again, nor, for a failure of its region, any other place there."""
+        """Do not try the place again, nor, for a failure of its region, any other place there; spot capacity has limits of its own."""
         with self._mutex:
             said = f"{place}: {failure.code}"
             if said not in self._refusals:
                 self._refusals.append(said)
             if failure.scope is Scope.REGION:
-                self._open = [other for other in self._open if other.region != place.region]
+                self._open = [other for other in self._open if (other.region, other.spot) != (place.region, place.spot)]
             else:
                 self._open = [other for other in self._open if other != place]
 
@@ -115,11 +116,13 @@ class Fleet:
 
         When this raises, no create call is under way any more. Raises Failure or CapacityError.
         """
-        pool = ThreadPoolExecutor(max_workers=self._spec.count, thread_name_prefix="launch")
+        numbers, size = range(1, self._spec.count + 1), self._launcher.batch
+        groups = [numbers[at : at + size] for at in range(0, len(numbers), size)]
+        pool = ThreadPoolExecutor(max_workers=self._spec.count + len(groups), thread_name_prefix="launch")
         try:
-            work = [pool.submit(self._one, number, wait) for number in range(1, self._spec.count + 1)]
+            work = [pool.submit(self._group, pool, group, wait) for group in groups]
             _first_failure(work)
-            return tuple(future.result() for future in work)
+            return tuple(started for future in work for started in future.result())
         finally:
             self._end()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -146,48 +149,76 @@ class Fleet:
                 self._active -= 1
                 self._turn.notify_all()
 
-    def _one(self, number: int, wait: bool) -> Started:
+    def _group(self, pool: ThreadPoolExecutor, numbers: Sequence[int], wait: bool) -> list[Started]:
+        """Start one batch, and wait for all of it at a time."""
         with self._at_work():
-            return self._started(number, wait)
-
-    def _started(self, number: int, wait: bool) -> Started:
-        stage = f"instance {number}" if self._spec.count > 1 else "instance"
-        timeline = Timeline()
-        with self._progress.stage(stage):
             began = self._clock()
-            instance = self._create(number, stage)
-            agent = agent_name(self._spec.prefix, instance.id)
-            self._journal.note_instance(self._spec.launch_id, instance.id, agent)
-            timeline.marks["created"] = self._clock() - began
-            if wait:
-                wait_for_agent(
-                    self._launcher, instance, agent, self._view, timeline, self._progress,
-                    stage=stage, began=began, timeout=self._timeout, stop=self._stop, clock=self._clock,
-                )  # fmt: skip
+            if self._spec.count == 1 or len(numbers) > 1:
+                stage = "instance" if self._spec.count == 1 else "instances"
+            else:
+                stage = f"instance {numbers[0]}"
+            with self._progress.stage(stage):
+                found = self._create(numbers, stage)
+                if not wait:
+                    return [Started(instance, self._agent(instance), {"created": self._clock() - began}) for instance in found]
+                if len(found) == 1:
+                    return [self._awaited(found[0], began, stage)]
+                work = [pool.submit(self._one, instance, began) for instance in found]
+                _first_failure(work)
+                return [future.result() for future in work]
+
+    def _one(self, instance: Instance, began: float) -> Started:
+        with self._at_work():
+            return self._awaited(instance, began, f"instance {instance.number}")
+
+    def _awaited(self, instance: Instance, began: float, stage: str) -> Started:
+        agent, timeline = self._agent(instance), Timeline()
+        timeline.marks["created"] = self._clock() - began
+        wait_for_agent(
+            self._launcher, instance, agent, self._view, timeline, self._progress,
+            stage=stage, began=began, timeout=self._timeout, stop=self._stop, clock=self._clock,
+        )  # fmt: skip
         return Started(instance, agent, timeline.rounded())
 
-    def _create(self, number: int, stage: str) -> Instance:
-        tries = 0
-        while not self._stop.is_set():
+    def _agent(self, instance: Instance) -> str:
+        return agent_name(self._spec.prefix, instance.id)
+
+    def _create(self, numbers: Sequence[int], stage: str) -> list[Instance]:
+        """Start all of a batch, here and there; each is in the journal as soon as it is known."""
+        found: list[Instance] = []
+        left, tries = list(numbers), 0
+        while left and not self._stop.is_set():
             place = self._places.best()
             self._progress.detail(stage, f"starting in {place}")
-            try:
-                return self._launcher.create(self._spec, number, place)
-            except Failure as failure:
-                tries += 1
-                if failure.scope in (Scope.ACCOUNT, Scope.REQUEST) or (failure.scope is Scope.RETRY and tries >= TRIES):
-                    raise
-                if failure.scope is Scope.RETRY:
-                    self._progress.detail(stage, f"{failure.code}: trying again")
-                    self._stop.wait(2.0 ** (tries - 1))
-                else:
-                    self._progress.info(f"{place}: {failure.message}")
-                    self._places.block(place, failure)
-                    tries = 0
-        raise Stopped
+            created = self._try(left, place)
+            self._journal.note_instances(self._spec.launch_id, {instance.id: self._agent(instance) for instance in created.instances})
+            found += created.instances
+            left = [number for number in left if number not in {instance.number for instance in found}]
+            failure = created.failure
+            if failure is None or not left:
+                continue
+            tries += 1
+            if failure.scope in (Scope.ACCOUNT, Scope.REQUEST) or (failure.scope is Scope.RETRY and tries >= TRIES):
+                raise failure
+            if failure.scope is Scope.RETRY:
+                self._progress.detail(stage, f"{failure.code}: trying again")
+                self._stop.wait(2.0 ** (tries - 1))
+            else:
+                self._progress.info(f"{place}: {failure.message}")
+                self._places.block(place, failure)
+                tries = 0
+        if left:
+            raise Stopped
+        return found
+
+    def _try(self, numbers: Sequence[int], place: Place) -> Created:
+        try:
+            return self._launcher.create(self._spec, numbers, place)
+        except Failure as failure:
+            return Created((), failure)
 
 
-def _first_failure(work: Sequence[Future[Started]]) -> None:
+def _first_failure(work: Sequence[Future[Any]]) -> None:
     """Wait for all; raise the first failure as soon as there is one. An instance that only stopped because of it is not one."""
     done, _ = wait(work, return_when=FIRST_EXCEPTION)
     failures = [error for future in done if (error := future.exception()) is not None]

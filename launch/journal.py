@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -109,17 +109,17 @@ class Journal:
             partial.replace(path)
             _sync(self._folder)
 
-    def note_instance(self, launch_id: str, instance_id: str, agent: str) -> Entry:
-        """Remember an instance and the name of its agent; several threads may call it."""
+    def note_instances(self, launch_id: str, agents: Mapping[str, str]) -> None:
+        """Remember instances, each with the name of its agent; several threads may call it."""
+        if not agents:
+            return
         with self._mutex:
             found = self.read(launch_id)
             if found is None:
                 raise GoldbakeError(
                     f"the journal of launch {launch_id} is gone from {self._folder}", hint=f"`./inv destroy --launch {launch_id}`"
                 )
-            changed = replace(found, instances={**found.instances, instance_id: agent})
-            self.write(changed)
-            return changed
+            self.write(replace(found, instances={**found.instances, **agents}))
 
     def set_state(self, entry: Entry, state: State) -> Entry:
         """Write the entry with another state."""

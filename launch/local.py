@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from goldbake import host, proc
+from goldbake.clouds.failure import Failure, Scope
 from goldbake.config.model import Cloud
 from goldbake.errors import Exit, GoldbakeError, MissingError, ProcessError, UsageError
 from goldbake.local import cgroups, container, leftovers, network, vm
@@ -29,7 +30,7 @@ from goldbake.local.disk import KERNEL_SUFFIX
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from launch import gpu, seed
-from launch.base import Failure, Instance, LaunchSpec, Place, Resource, Scope
+from launch.base import Created, Instance, LaunchSpec, Place, Resource
 from launch.rootdisk import RootDisks
 from launch.watch import last_lines
 
@@ -101,6 +102,7 @@ class LocalLauncher:
     shared = False
     poll_s = 0.1
     removal_s = 45.0
+    batch = 1
 
     def __init__(self, paths: Paths, options: LocalOptions) -> None:
         self._options = options
@@ -135,7 +137,8 @@ class LocalLauncher:
     def places(self, spec: LaunchSpec) -> Sequence[Place]:
         return (Place("local"),)
 
-    def create(self, spec: LaunchSpec, number: int, place: Place) -> Instance:
+    def create(self, spec: LaunchSpec, numbers: Sequence[int], place: Place) -> Created:
+        (number,) = numbers
         folder = self.root / spec.launch_id / str(number)
         note = Note(spec.tags(), number, self._options.engine, spec.sha256, time.time())
         try:
@@ -147,7 +150,7 @@ class LocalLauncher:
             raise
         except GoldbakeError as error:
             raise Failure(Scope.REQUEST, type(error).__name__, error.message, hint=error.hint, exit_code=error.exit_code) from error
-        return _instance(folder, note)
+        return Created((_instance(folder, note),))
 
     def resources(self, launch_id: str | None = None) -> list[Resource]:
         found: list[Resource] = []

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from goldbake.azdo.errors import AzureDevOpsError, Kind
+from goldbake.clouds.failure import Failure, Scope
 from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError, UsageError
 from goldbake.log import Progress
 from launch.agents import AgentState, Directory
-from launch.base import Failure, Launcher, Resource, Scope
+from launch.base import Launcher, Resource
 from launch.journal import Entry, Journal, State
 from launch.userdata import agent_name
 

@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import Exit
 from goldbake.log import Progress
 from launch.agents import PoolView
-from launch.base import Failure, Instance, Launcher, Scope
+from launch.base import Instance, Launcher
 
 MARK = "goldbake-status: "
 """What first boot prints before each JSON document of its status."""

@@ -284,7 +284,8 @@ class Machines:
         launcher.prepare(spec, self.progress)
         self._prepare, self._binds = prepare, binds or []
         try:
-            return self._machine(launcher, launcher.create(spec, 1, launcher.places(spec)[0]))
+            created = launcher.create(spec, (1,), launcher.places(spec)[0])
+            return self._machine(launcher, created.instances[0])
         finally:
             self._prepare, self._binds = None, []
 

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from goldbake import proc
+from goldbake.clouds.failure import Failure
 from goldbake.config.model import Cloud
 from goldbake.errors import Exit
 from goldbake.local import cgroups, leftovers
@@ -26,7 +27,6 @@ from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.secret import Secret
 from launch import service
-from launch.base import Failure
 from launch.local import Engine, LocalLauncher, LocalOptions
 from launch.service import LaunchReport, LaunchRequest
 from tests.integration import tinyimage

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from goldbake.azdo.errors import Kind, azdo_error
+from goldbake.clouds.failure import Failure, Scope
 from goldbake.config.model import Cloud
 from goldbake.log import Progress
 from launch.agents import AgentState
-from launch.base import Failure, Instance, LaunchSpec, Place, Resource, Scope
+from launch.base import Created, Instance, LaunchSpec, Place, Resource
 
 Fault = Callable[[str, int], None]
 """Called with the name of a call and how often it was made; raises what the call should fail with."""
@@ -46,6 +47,7 @@ class FolderCloud:
     cloud = Cloud.LOCAL
     poll_s = 0.005
     removal_s = 1.0
+    batch = 1
 
     def __init__(self, folder: Path, steps: Steps | None = None, *, shared: bool = False, fault: Fault | None = None) -> None:
         self.folder = folder
@@ -70,7 +72,18 @@ class FolderCloud:
     def places(self, spec: LaunchSpec) -> Sequence[Place]:
         return self.order
 
-    def create(self, spec: LaunchSpec, number: int, place: Place) -> Instance:
+    def create(self, spec: LaunchSpec, numbers: Sequence[int], place: Place) -> Created:
+        made: list[Instance] = []
+        for number in numbers:
+            try:
+                made.append(self._one(spec, number, place))
+            except Failure as failure:
+                if not made:
+                    raise
+                return Created(tuple(made), failure)
+        return Created(tuple(made))
+
+    def _one(self, spec: LaunchSpec, number: int, place: Place) -> Instance:
         name = f"i-{spec.launch_id}-{number}"
         document = {"tags": spec.tags(), "instance": name, "number": number, "place": str(place), "launch": spec.launch_id}
         with self._step("create-volume", str(place)):

@@ -37,7 +37,7 @@ def test_the_oldest_launch_comes_first_and_a_broken_file_is_none(journal: Journa
 
 def test_instances_noted_by_many_threads_are_all_kept(journal: Journal) -> None:
     journal.write(ENTRY)
-    threads = [threading.Thread(target=journal.note_instance, args=("l1", f"i-{n}", f"agent-{n}")) for n in range(20)]
+    threads = [threading.Thread(target=journal.note_instances, args=("l1", {f"i-{n}": f"agent-{n}"})) for n in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -49,7 +49,7 @@ def test_instances_noted_by_many_threads_are_all_kept(journal: Journal) -> None:
 
 def test_an_instance_of_a_launch_whose_journal_is_gone_is_an_error(journal: Journal) -> None:
     with pytest.raises(GoldbakeError, match="journal of launch l1 is gone"):
-        journal.note_instance("l1", "i", "a")
+        journal.note_instances("l1", {"i": "a"})
 
 
 def test_a_launch_is_worked_on_by_one_process(journal: Journal) -> None:

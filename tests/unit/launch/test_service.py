@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from goldbake.azdo.errors import Kind, azdo_error
+from goldbake.clouds.failure import Failure, Scope
 from goldbake.config.model import Cloud
 from goldbake.errors import CapacityError, Exit, GoldbakeError, MissingError, UsageError
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.secret import Secret
 from launch import fleet, removal, service
-from launch.base import Failure, Scope
 from launch.journal import State
 from launch.service import LaunchRequest
 from tests.unit.launch.conftest import PAT, reap_plan, record_image, remove, run_launch

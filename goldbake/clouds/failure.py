@@ -1,0 +1,60 @@
+"""One vocabulary for what clouds refuse: how far a failure reaches, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from goldbake.errors import Exit, GoldbakeError
+
+
+class Scope(StrEnum):
+    """How far a failure reaches: what is not tried any more because of it."""
+
+    RETRY = "retry"
+    """Nothing: the same call may succeed in a moment."""
+    ZONE = "zone"
+    REGION = "region"
+    ACCOUNT = "account"
+    """Every place of this account: a permission, or a quota that counts everywhere."""
+    REQUEST = "request"
+    """The request itself is wrong: no place would take it."""
+
+
+_EXITS: Mapping[Scope, Exit] = {
+    Scope.RETRY: Exit.FAILED,
+    Scope.ZONE: Exit.CAPACITY,
+    Scope.REGION: Exit.CAPACITY,
+    Scope.ACCOUNT: Exit.MISSING,
+    Scope.REQUEST: Exit.USAGE,
+}
+
+
+class Failure(GoldbakeError):
+    """A cloud refused, or an instance died. `code` is the cloud's own word for it.
+
+    The exit code follows from the scope unless it is given: a quota of the whole account is `ACCOUNT` and `Exit.CAPACITY`.
+    """
+
+    def __init__(self, scope: Scope, code: str, message: str, *, hint: str = "", exit_code: Exit | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.scope = scope
+        self.code = code
+        self.exit_code = _EXITS[scope] if exit_code is None else exit_code
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One row of a cloud's error table: a code, what it means and what to do. The reference pages are made of these."""
+
+    code: str
+    scope: Scope
+    meaning: str
+    """A sentence for a person who has never met this code."""
+    fix: str
+    """The next step: a command, or a page."""
+    source: str
+    """Where this is known from."""
+    exit_code: Exit | None = None
+    """Where it does not follow from the scope."""

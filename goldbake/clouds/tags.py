@@ -1,0 +1,27 @@
+"""The tags (Google's labels) of every resource, set by the create call itself.
+
+Values have only a–z, 0–9, - and _, which every cloud's tags and labels accept.
+"""
+
+from __future__ import annotations
+
+MANAGED_BY = "managed-by"
+LAUNCH = "goldbake-launch"
+BAKE = "goldbake-bake"
+"""Either this or `goldbake-launch`: because of which run a resource exists."""
+IMAGE = "goldbake-image"
+EXPIRES = "goldbake-expires"
+"""Seconds since 1970."""
+
+OWNER = "goldbake"
+"""The value of `managed-by`."""
+
+
+def of_launch(launch_id: str, image: str, expires: int) -> dict[str, str]:
+    """The tags of everything that a launch makes."""
+    return {MANAGED_BY: OWNER, LAUNCH: launch_id, IMAGE: image, EXPIRES: str(expires)}
+
+
+def of_bake(bake_id: str, image: str, expires: int) -> dict[str, str]:
+    """The tags of everything that a bake makes only for its own duration."""
+    return {MANAGED_BY: OWNER, BAKE: bake_id, IMAGE: image, EXPIRES: str(expires)}

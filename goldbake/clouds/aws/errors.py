@@ -1,24 +1,23 @@
-"""What EC2 refuses, as data: how far each code reaches, what it means, what to do. docs/reference/errors-aws.md is made of it."""
+"""What an error of EC2 or of the SDK means. The codes are in `refusals.py`; docs/reference/errors-aws.md is made of them."""
 
 from __future__ import annotations
 
+import re
+
 from botocore.exceptions import BotoCoreError, ClientError
 
+from goldbake.clouds.aws.refusals import CODES_PAGE, GROUPS, QUOTAS, WORDED
 from goldbake.clouds.failure import Failure, Refusal, Scope
 from goldbake.errors import Exit
 
-_KARPENTER = "aws/karpenter-provider-aws, pkg/errors/errors.go"
-
-ROWS: tuple[Refusal, ...] = (
-    Refusal(
-        "InsufficientInstanceCapacity",
-        Scope.ZONE,
-        "AWS has no free machine of this type in this zone.",
-        "allow more zones or types: --instance-type A,B,C, or --spot",
-        _KARPENTER,
-    ),
-)
+ROWS: tuple[Refusal, ...] = tuple(row for rows in GROUPS.values() for row in rows)
 ERRORS = {row.code: row for row in ROWS}
+QUOTA_CODES = frozenset(row.code for row in QUOTAS if row.code != "PendingVerification")
+"""Codes that say that a quota is used up."""
+
+_ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
+_ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
+_TOO_MANY = 429
 
 
 def code_of(error: BotoCoreError | ClientError) -> str:
@@ -28,11 +27,33 @@ def code_of(error: BotoCoreError | ClientError) -> str:
 
 def failure(error: BotoCoreError | ClientError, *, doing: str, region: str) -> Failure:
     """What an error of the SDK means. `doing` is what was tried, as `start a g5.xlarge`."""
-    code = code_of(error)
-    said = str(error.response.get("Error", {}).get("Message", "")) if isinstance(error, ClientError) else str(error)
-    row = ERRORS.get(code)
-    if row is None:
-        return Failure(Scope.REQUEST, code, f"AWS would not {doing} in {region}: {said} ({code})", exit_code=Exit.FAILED)
-    return Failure(
-        row.scope, code, f"AWS would not {doing} in {region}: {row.meaning} ({code}: {said})", hint=row.fix, exit_code=row.exit_code
-    )
+    if isinstance(error, ClientError):
+        said = str(error.response.get("Error", {}).get("Message", ""))
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return refused(code_of(error), said, doing=doing, region=region, status=status, operation=error.operation_name)
+    names = [kind.__name__ for kind in type(error).__mro__]
+    row = next((ERRORS[name] for name in names if name in ERRORS), None)
+    return _failure(row, code_of(error), str(error), f"could not {doing} in {region}", region, "this")
+
+
+def refused(code: str, said: str, *, doing: str, region: str, status: int = 0, operation: str = "") -> Failure:
+    """What a code of EC2 with its message means, where there is no exception: a fleet's errors, the `StateReason` of an instance.
+
+    `status` is that of HTTP; `operation` the call, as `RunInstances`.
+    """
+    row = next((worded.row for worded in WORDED if worded.row.code == code and worded.phrase.lower() in said.lower()), ERRORS.get(code))
+    if row is None and (status >= 500 or status == _TOO_MANY):
+        row = ERRORS["ServiceUnavailable"]
+    named = _ACTION.search(said)
+    action = named[1] if named else operation or "this"
+    return _failure(row, code, said, f"AWS would not {doing} in {region}", region, action)
+
+
+def _failure(row: Refusal | None, code: str, said: str, what: str, region: str, action: str) -> Failure:
+    said = " ".join(_ENCODED.sub("", said).split()).rstrip(".")
+    if row is None:  # as far as anybody can tell, the next place would refuse it too
+        hint = f"goldbake does not know this code; see {CODES_PAGE}"
+        return Failure(Scope.REQUEST, code, f"{what}: {said} ({code})", hint=hint, exit_code=Exit.FAILED)
+    meaning = row.meaning.rstrip(".").replace("{action}", action)
+    words = f"{code}: {said}" if said else code
+    return Failure(row.scope, code, f"{what}: {meaning} ({words})", hint=row.fix.replace("{region}", region), exit_code=row.exit_code)

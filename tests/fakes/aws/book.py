@@ -1,0 +1,102 @@
+"""What the extensions remember besides moto's own objects, and what a test may set. One fake exists per process: moto's state is the process's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fakes.aws.calls import Faults
+from tests.fakes.aws.seeds import SEEDS, Seed
+
+ACCOUNT = "123456789012"
+
+
+@dataclass(frozen=True)
+class Doom:
+    """Instances that start and then die, as EC2 reports a shortage that it noticed too late."""
+
+    code: str
+    """A StateReason code, as Server.InsufficientInstanceCapacity."""
+    message: str = ""
+    region: str = ""
+    zone: str = ""
+    type: str = ""
+
+    def fits(self, region: str, zone: str, type: str) -> bool:
+        return self.region in ("", region) and self.zone in ("", zone) and self.type in ("", type)
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to an instance: `started`, `stopped`, `rebooted`, `terminated`, `imaged` (then `image` is the new AMI), `metadata`."""
+
+    what: str
+    region: str
+    instance: str
+    image: str = ""
+
+
+@dataclass
+class Book:
+    """Settings and memory of the fake."""
+
+    faults: Faults = field(default_factory=Faults)
+    seeds: tuple[Seed, ...] = SEEDS
+    page: int = 1000
+    """Items in one answer of a listing, where the caller does not ask for fewer."""
+    lag: int = 0
+    """DescribeInstances does not know a new instance for so many calls."""
+    linger: int = 0
+    """A terminated instance is shutting down for so many DescribeInstances, its volumes and interfaces still there."""
+    capacity: dict[tuple[str, str, bool], int] = field(default_factory=dict)
+    """(zone, type, spot) → instances that can still be started there; what is not in it has no end."""
+    withheld: set[tuple[str, str]] = field(default_factory=set)
+    """(zone, type) that are not offered."""
+    dooms: list[Doom] = field(default_factory=list)
+    """Each is for one instance."""
+    quotas: dict[tuple[str, str], float] = field(default_factory=dict)
+    consoles: dict[str, str] = field(default_factory=dict)
+    console_of: Callable[[str], str | None] = lambda _: None
+    """Asked for a console that is not in `consoles`."""
+    address_of: Callable[[str], str | None] = lambda _: None
+    """Asked for the public address of a new instance that is to have one; None: a random one."""
+    listeners: list[Callable[[Event], None]] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    tokens: dict[tuple[str, str, str], tuple[str, Any]] = field(default_factory=dict)
+    """(region, action, client token) → (what was asked, what was answered)."""
+    unseen: dict[str, int] = field(default_factory=dict)
+    leaving: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Instance → its region, and for how many listings it is still shutting down."""
+    zones: dict[str, str] = field(default_factory=dict)
+
+    def tell(self, event: Event) -> None:
+        for listener in list(self.listeners):
+            listener(event)
+
+    def forget(self) -> None:
+        """Back to the beginning, but for listeners and the doors to a machine."""
+        fresh = Book()
+        for name in (
+            "page",
+            "lag",
+            "linger",
+            "capacity",
+            "withheld",
+            "dooms",
+            "quotas",
+            "consoles",
+            "tokens",
+            "unseen",
+            "leaving",
+            "zones",
+            "seeds",
+        ):
+            setattr(self, name, getattr(fresh, name))
+        self.faults.clear()
+
+
+BOOK = Book()
+"""The one that the response classes use: moto makes them without arguments."""

@@ -11,7 +11,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from goldbake import report
-from goldbake.cli import WordsTask, clouds_from, command, confirmed, emit
+from goldbake.cli import WordsTask, clouds_from, command, confirmed, emit, emit_each, raise_worst
 from goldbake.log import Progress
 from goldbake.paths import Paths
 
@@ -23,13 +23,13 @@ JSON = "the result as one JSON document"
 
 @task(
     help={
-        "cloud": CLOUD,
+        "cloud": CLOUD + ", several with commas: they are baked side by side",
         "image": IMAGE,
         "agent": AGENT,
         "force": "bake although the image exists",
         "dry-run": "say what would be baked and why, start nothing",
         "no-check": "leave out the checks; the record says so",
-        "json": JSON,
+        "json": JSON + ", of several clouds a list",
     }
 )
 @command
@@ -47,28 +47,37 @@ def bake(
     from goldbake import bake as pipeline  # noqa: PLC0415 (start-up stays below a second)
 
     paths, progress = Paths.from_environment(), Progress()
-    (target,) = clouds_from(cloud, most=1)
+    targets = clouds_from(cloud)
     if dry_run:
-        layers = pipeline.preview(paths, progress, target, image=image or None, agent_wanted=agent)
-        emit(report.preview(layers), layers.document(), as_json=json)
+        found = [pipeline.preview(paths, progress, target, image=image or None, agent_wanted=agent) for target in targets]
+        emit_each([(report.preview(one), one.document()) for one in found], as_json=json)
         return
-    outcome = pipeline.bake(paths, progress, target, image=image or None, agent_wanted=agent, force=force, check=not no_check)
-    emit(report.record(outcome.record, reused=outcome.reused), outcome.record.document(reused=outcome.reused), as_json=json)
+    results = pipeline.bake_all(paths, progress, targets, image=image or None, agent_wanted=agent, force=force, check=not no_check)
+    done = [one for one in results if isinstance(one, pipeline.Outcome)]
+    shown = [(report.record(one.record, reused=one.reused), one.record.document(reused=one.reused)) for one in done]
+    emit_each(shown, as_json=json, single=len(targets) == 1)
+    raise_worst([one.error for one in results if isinstance(one, pipeline.Failed)])
 
 
-@task(help={"cloud": CLOUD + "; without it all", "json": JSON})
+@task(
+    help={
+        "cloud": CLOUD + "; without it all",
+        "format": "table, json, tfvars (for Terraform) or env (for scripts)",
+        "unchecked": "tfvars and env name images that were baked without checks as well",
+        "json": "the same as --format json",
+    }
+)
 @command
-def images(c: Context, cloud: str = "", json: bool = False) -> None:
+def images(c: Context, cloud: str = "", format: str = "table", unchecked: bool = False, json: bool = False) -> None:
     """List what is baked, where, from what and how old; an artifact that is gone or changed is not listed."""
-    from goldbake.records import Records  # noqa: PLC0415
+    from goldbake import catalogue  # noqa: PLC0415
 
-    store = Records(Paths.from_environment().records)
-    wanted = clouds_from(cloud)
-    found = [record for record in store.all() if record.cloud in wanted and store.usable(record)]
-    emit(report.images(found), [record.document(reused=True) for record in found], as_json=json)
+    found = catalogue.images(Paths.from_environment(), Progress(), clouds_from(cloud))
+    text = catalogue.text(found, "json" if json else format, unchecked=unchecked)
+    emit(text, [record.document(reused=True) for record in found], as_json=json or format == "json")
 
 
-@task(help={"image": IMAGE, "cloud": "local", "host": "check this host instead: ssh://root@HOST[:PORT]", "json": JSON})
+@task(help={"image": IMAGE, "cloud": "local or aws", "host": "check this host instead: ssh://root@HOST[:PORT]", "json": JSON})
 @command
 def check(c: Context, image: str = "", cloud: str = "local", host: str = "", json: bool = False) -> None:
     """Run the checks on a boot of a baked image, or on any host that can be reached by SSH."""

@@ -1,11 +1,13 @@
-"""The pipeline: plan → existing record, or bake → check → record."""
+"""The pipeline: plan → existing record, or bake → check → record. One cloud at a time, or several side by side."""
 
 from __future__ import annotations
 
 import datetime
-import json
+import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,12 @@ from goldbake import agent, host, provenance
 from goldbake.check import CheckReport, Target, run_checks
 from goldbake.config.load import load_config, load_lock
 from goldbake.config.model import Cloud, Config, Lock
-from goldbake.errors import ChecksFailed, GoldbakeError, UsageError
+from goldbake.errors import GoldbakeError, UsageError
 from goldbake.exclusive import exclusive
+from goldbake.images import cloud as cloud_images
+from goldbake.images import failed_checks
 from goldbake.images import local as local_images
+from goldbake.images.base import Base, CloudImages
 from goldbake.local import disk, vm
 from goldbake.local.layers import Layers
 from goldbake.log import Progress
@@ -33,6 +38,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A cloud whose bake failed while others went on."""
+
+    cloud: Cloud
+    error: GoldbakeError
+
+
+@dataclass(frozen=True)
 class Preview:
     """What `bake --dry-run` answers."""
 
@@ -41,23 +54,39 @@ class Preview:
     exists: bool
     layers: dict[str, bool]
     """Layer → whether it is kept from an earlier bake."""
+    base: dict[str, str] = field(default_factory=dict)
+    """The exact base image; only of a cloud."""
+    places: tuple[str, ...] = ()
+    """Where a build machine would be tried, best first, and why; only of a cloud."""
 
     def document(self) -> dict[str, Any]:
-        return {"image": self.image, "cloud": self.cloud.value, "exists": self.exists, "layers": self.layers}
+        found: dict[str, Any] = {"image": self.image, "cloud": self.cloud.value, "exists": self.exists, "layers": self.layers}
+        return found if self.cloud is Cloud.LOCAL else found | {"base": self.base, "places": list(self.places)}
 
 
-def preview(paths: Paths, progress: Progress, cloud: Cloud, *, image: str | None, agent_wanted: str) -> Preview:
+def preview(
+    paths: Paths, progress: Progress, cloud: Cloud, *, image: str | None, agent_wanted: str, side: CloudImages | None = None
+) -> Preview:
     """Say what a bake would do. Starts nothing; raises what `bake` would raise before its first stage."""
-    todo, _ = planned(paths, progress, cloud, image, agent_wanted)
-    todo.require_resolved()
-    kept = Layers(paths.layers)
-    layers = {"base": kept.has(todo.base)} | {layer.name: kept.has(layer.fingerprint) for layer in todo.layers}
-    exists = Records(paths.records).find(todo.name, cloud, todo.fingerprint) is not None
-    return Preview(todo.name, cloud, exists, layers)
+    if cloud is Cloud.LOCAL:
+        todo, _ = planned(paths, progress, cloud, image, agent_wanted)
+        todo.require_resolved()
+        kept = Layers(paths.layers)
+        layers = {"base": kept.has(todo.base)} | {layer.name: kept.has(layer.fingerprint) for layer in todo.layers}
+        exists = Records(paths.records).find(todo.name, cloud, todo.fingerprint) is not None
+        return Preview(todo.name, cloud, exists, layers)
+    side, todo, lock, base = _planned_in(cloud, side, paths, progress, image, agent_wanted)
+    records = Records(paths.records)
+    found = records.find(todo.name, cloud, todo.fingerprint)
+    exists = found is not None and cloud_images.usable(cloud_images.Bench(side, lock, paths, progress, records), todo.image, found)
+    places = tuple(f"{attempt.place}: {attempt.reason}" for attempt in side.attempts(todo.image))
+    return Preview(todo.name, cloud, exists, {layer.name: exists for layer in todo.layers}, base.document(), places)
 
 
-def planned(paths: Paths, progress: Progress, cloud: Cloud, image: str | None, agent_wanted: str) -> tuple[BakePlan, Lock]:
-    """Read the configuration and work out the bake that is meant.
+def planned(
+    paths: Paths, progress: Progress, cloud: Cloud, image: str | None, agent_wanted: str, *, base_image: str = ""
+) -> tuple[BakePlan, Lock]:
+    """Read the configuration and work out the bake that is meant; `base_image` as in `plan`.
 
     Raises ConfigError or UsageError.
     """
@@ -67,7 +96,16 @@ def planned(paths: Paths, progress: Progress, cloud: Cloud, image: str | None, a
     described = config.images[name]
     source = agent.choose(agent_wanted, described, cloud, lock, progress)
     sha256 = agent.simulated_sha256(described.agent.version) if source is AgentSource.SIMULATED else ""
-    return plan(config, lock, name, cloud, paths.scripts, source, agent_sha256=sha256), lock
+    return plan(config, lock, name, cloud, paths.scripts, source, agent_sha256=sha256, base_image=base_image), lock
+
+
+def cloud_side(cloud: Cloud) -> CloudImages:
+    """The image side of a cloud, with the credentials that its SDK finds. Raises UsageError or MissingError."""
+    if cloud is Cloud.AWS:
+        from goldbake.images.aws import AwsImages  # noqa: PLC0415 (the SDK is loaded only by whom it is for)
+
+        return AwsImages()
+    raise UsageError(f"images in {cloud} are not part of this version", hint=f"`./inv render --cloud {cloud}` writes the templates")
 
 
 def bake(
@@ -79,17 +117,19 @@ def bake(
     agent_wanted: str = "auto",
     force: bool = False,
     check: bool = True,
+    stop: threading.Event | None = None,
+    side: CloudImages | None = None,
 ) -> Outcome:
     """Make the image that images.yaml describes, or return the one that exists for exactly this content.
 
-    Raises ConfigError, UsageError, MissingError (root, tools, pins), BakeError, ChecksFailed.
+    `stop` ends a bake in a cloud early. Raises ConfigError, UsageError, MissingError (root, tools, pins), BakeError, ChecksFailed, Failure.
     """
+    if cloud is not Cloud.LOCAL:
+        return _bake_in(cloud, paths, progress, image, agent_wanted, force=force, check=check, stop=stop or threading.Event(), side=side)
     todo, lock = planned(paths, progress, cloud, image, agent_wanted)
     records = Records(paths.records)
     if not force and (found := records.find(todo.name, cloud, todo.fingerprint)):
         return Outcome(found, reused=True)
-    if cloud is not Cloud.LOCAL:
-        raise UsageError(f"baking for {cloud} is not part of this version", hint=f"`./inv render --cloud {cloud}` writes the templates")
     todo.require_resolved()
     local_images.require_root()
     host.ensure_packages(host.BAKE, progress)
@@ -97,6 +137,70 @@ def bake(
         if not force and (found := records.find(todo.name, cloud, todo.fingerprint)):
             return Outcome(found, reused=True)
         return Outcome(_bake_local(todo, lock, paths, progress, records, check=check), reused=False)
+
+
+def bake_all(
+    paths: Paths, progress: Progress, clouds: Sequence[Cloud], *, image: str | None, agent_wanted: str, force: bool, check: bool
+) -> list[Outcome | Failed]:
+    """Bake for several clouds side by side; one that fails does not stop another. In the order of `clouds`.
+
+    An interruption ends all of them, and is raised when each has cleaned up.
+    """
+    stop = threading.Event()
+
+    def one(cloud: Cloud) -> Outcome | Failed:
+        try:
+            return bake(paths, progress, cloud, image=image, agent_wanted=agent_wanted, force=force, check=check, stop=stop)
+        except GoldbakeError as error:
+            return Failed(cloud, error)
+
+    if len(clouds) == 1:
+        return [one(clouds[0])]
+    found: dict[Cloud, Outcome | Failed] = {}
+    with ThreadPoolExecutor(max_workers=len(clouds), thread_name_prefix="bake") as pool:
+        waiting: dict[Cloud, Future[Outcome | Failed]] = {cloud: pool.submit(one, cloud) for cloud in clouds if cloud is not Cloud.LOCAL}
+        try:
+            if Cloud.LOCAL in clouds:  # in this thread: it ends by the exception that a signal raises here
+                found[Cloud.LOCAL] = one(Cloud.LOCAL)
+            found |= {cloud: future.result() for cloud, future in waiting.items()}
+        except BaseException:
+            stop.set()
+            raise
+    return [found[cloud] for cloud in clouds]
+
+
+def _planned_in(
+    cloud: Cloud, side: CloudImages | None, paths: Paths, progress: Progress, image: str | None, agent_wanted: str
+) -> tuple[CloudImages, BakePlan, Lock, Base]:
+    """The plan of a cloud's bake. What is not pinned stops it before credentials are looked for or the cloud is asked for anything."""
+    todo, _ = planned(paths, progress, cloud, image, agent_wanted)
+    todo.require_resolved()
+    side = side or cloud_side(cloud)
+    base = side.base(todo.image)
+    todo, lock = planned(paths, progress, cloud, todo.name, agent_wanted, base_image=base.id)
+    return side, todo, lock, base
+
+
+def _bake_in(
+    cloud: Cloud,
+    paths: Paths,
+    progress: Progress,
+    image: str | None,
+    agent_wanted: str,
+    *,
+    force: bool,
+    check: bool,
+    stop: threading.Event,
+    side: CloudImages | None,
+) -> Outcome:
+    side, todo, lock, base = _planned_in(cloud, side, paths, progress, image, agent_wanted)
+    records = Records(paths.records)
+    bench = cloud_images.Bench(side, lock, paths, progress, records, stop)
+    with exclusive(paths.cache / f"bake-{cloud}-{todo.name}.lock", f"the bake of {todo.name} for {cloud}", progress, stop=stop):
+        found = None if force else records.find(todo.name, cloud, todo.fingerprint)
+        if found is not None and cloud_images.usable(bench, todo.image, found):
+            return Outcome(cloud_images.complete(bench, todo.image, found), reused=True)
+        return Outcome(cloud_images.bake(bench, todo, base, check=check), reused=False)
 
 
 def _bake_local(todo: BakePlan, lock: Lock, paths: Paths, progress: Progress, records: Records, *, check: bool) -> ImageRecord:
@@ -114,7 +218,8 @@ def _bake_local(todo: BakePlan, lock: Lock, paths: Paths, progress: Progress, re
         if check:
             with progress.stage("check", seconds):
                 report = check_disk(pending, baked.raw, baked.manifest, job.work, progress)
-            _require_green(report, todo, paths)
+            if report.failed:
+                raise failed_checks.error(report, todo, paths)
         seconds["total"] = round(time.monotonic() - started, 3)
         if baked.kernel is not None:
             baked.kernel.replace(artifact.with_suffix(disk.KERNEL_SUFFIX))
@@ -143,19 +248,6 @@ def check_disk(artifact: Path, raw: Path, expect: dict[str, Any], work: Path, pr
     return files.joined(running)
 
 
-def _require_green(report: CheckReport, todo: BakePlan, paths: Paths) -> None:
-    if not report.failed:
-        return
-    path = paths.state / "failed-checks" / f"{todo.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report.document(), indent=2) + "\n")
-    lines = "\n".join(f"    {failed.name}: {failed.message}" for failed in report.failed)
-    raise ChecksFailed(
-        f"{len(report.failed)} of {len(report.failed) + len(report.passed)} checks of {todo.name} failed; the image is not offered:\n{lines}",
-        hint=f"the whole report: {path}; correct the script and run the same command again",
-    )
-
-
 def _publish(
     todo: BakePlan,
     pending: Path,
@@ -180,13 +272,7 @@ def _publish(
         size_bytes=artifact.stat().st_size,
         fingerprint=todo.fingerprint,
         agent=todo.agent_source.value,
-        versions={
-            "kernel": ", ".join(manifest["kernels"]),
-            "driver": todo.image.driver.version,
-            "docker": todo.image.docker.version,
-            "toolkit": todo.image.toolkit.version,
-            "agent": todo.image.agent.version,
-        },
+        versions=cloud_images.versions(todo.image, manifest),
         seconds=seconds,
         checks=checks,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

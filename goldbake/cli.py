@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn, ParamSpec
@@ -117,6 +117,26 @@ def report(error: GoldbakeError) -> None:
 def emit(text: str, document: Any, *, as_json: bool) -> None:
     """Print a task's result on stdout: `text` for people, or `document` as one JSON document."""
     print(json.dumps(document, indent=2, sort_keys=False) if as_json else text, flush=True)
+
+
+def emit_each(results: Sequence[tuple[str, Any]], *, as_json: bool, single: bool | None = None) -> None:
+    """Print one or more results, each as (text, document). JSON: one document when one was asked for (`single`), else a list."""
+    if (len(results) == 1) if single is None else single:
+        for text, document in results:
+            emit(text, document, as_json=as_json)
+    elif results or as_json:
+        emit("\n\n".join(text for text, _ in results), [document for _, document in results], as_json=as_json)
+
+
+def raise_worst(errors: Sequence[GoldbakeError]) -> None:
+    """Report all errors but the one with the highest exit code, and raise that; nothing when there is none."""
+    if not errors:
+        return
+    worst = max(errors, key=lambda error: error.exit_code)
+    for error in errors:
+        if error is not worst:
+            report(error)
+    raise worst
 
 
 def confirmed(plan: object, text: str, document: Any, *, yes: bool, as_json: bool) -> bool:

@@ -70,18 +70,19 @@ class Packer:
         only: str | None = None,
         env: Mapping[str, str] | None = None,
         stop: threading.Event | None = None,
+        grace: float = 20.0,
     ) -> None:
         """Build the templates of a folder, or only the build block named `only` (a layer).
 
         Each line of output goes to `on_line`, without Packer's prefix. An interrupt or `stop` ends Packer by SIGTERM, on which it
-        removes what it made in a cloud. Raises BakeError, which names the script that failed and its last lines.
+        removes what it made in a cloud; it has `grace` seconds for that. Raises BakeError, which names the script that failed and its last lines.
         """
         argv: list[str | Path] = [self.binary, "build", "-color=false", "-timestamp-ui=false"]
         if only is not None:
             argv.append(f"-only={only}.*")
         follower = _Follower(on_line)
         try:
-            proc.stream([*argv, folder], follower.line, env=self._with(variables, env), stop=stop)
+            proc.stream([*argv, folder], follower.line, env=self._with(variables, env), stop=stop, grace=grace)
         except ProcessError as error:
             if stop is not None and stop.is_set():
                 raise BakeError("packer was stopped", hint="what it had made in a cloud it has removed") from error

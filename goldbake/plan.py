@@ -21,6 +21,8 @@ _VARIABLE = re.compile(r"\bGOLDBAKE_[A-Z0-9_]+")
 _PUT = re.compile(r"^(?!\s*#).*?\bput(?:_tree)?[ \t]+(\S+)", re.MULTILINE)
 _BASE_CODE = ("local/rootfs.py", "local/sources.py")
 _DISK_CODE = ("local/disk.py",)
+WRITE_MANIFEST = "write-manifest"
+"""The script that a cloud's bake runs after the last layer: what is installed is known only inside."""
 """Our own code whose change changes a local image: its base, or only the disk made from all layers."""
 
 
@@ -54,6 +56,8 @@ class BakePlan:
     layers: tuple[PlannedLayer, ...]
     fingerprint: str
     unresolved: tuple[str, ...]
+    base_image: str = ""
+    """The exact public image that a cloud's bake starts from, as that cloud names it; empty: not looked up, or this machine's own bake."""
 
     def require_resolved(self) -> None:
         """Raise MissingError when a pin that this bake needs has no hash: it stops before it costs anything."""
@@ -89,9 +93,19 @@ def image_named(config: Config, name: str | None, cloud: Cloud) -> str:
 
 
 def plan(
-    config: Config, lock: Lock, name: str, cloud: Cloud, scripts: Path, agent_source: AgentSource, *, agent_sha256: str = ""
+    config: Config,
+    lock: Lock,
+    name: str,
+    cloud: Cloud,
+    scripts: Path,
+    agent_source: AgentSource,
+    *,
+    agent_sha256: str = "",
+    base_image: str = "",
 ) -> BakePlan:
     """Work out a bake. Reads the scripts, starts nothing. `agent_sha256` is the simulated agent's; Microsoft's is in the lock.
+
+    `base_image` is what the cloud's newest base image is now: a newer one is another plan with another fingerprint.
 
     Raises UsageError when a real cloud is asked to bake the simulated agent.
     """
@@ -100,15 +114,17 @@ def plan(
         raise UsageError(f"an image for {cloud} cannot hold the simulated agent", hint="leave out `--agent simulated`")
     pins = pins_of(image, lock, agent_source)
     variables = _variables(name, image, cloud, agent_source, pins) | ({"GOLDBAKE_AGENT_SHA256": agent_sha256} if agent_sha256 else {})
-    base = _digest("base", image.os, *_code(cloud, _BASE_CODE))
+    base = _digest("base", image.os, *([base_image] if base_image else []), *_code(cloud, _BASE_CODE))
     layers: list[PlannedLayer] = []
     before = base
     for layer in image.layers:
         before = _digest(before, layer.name, str(layer.reboot), *_inputs(layer.scripts, scripts, variables))
         layers.append(PlannedLayer(layer.name, layer.scripts, layer.reboot, before))
-    whole = _digest(before, _canonical(image.model_dump(mode="json")), cloud, _canonical(dict(variables)), *_code(cloud, _DISK_CODE))
+    if cloud is not Cloud.LOCAL:
+        before = _digest(before, *_inputs((WRITE_MANIFEST,), scripts, variables))
+    whole = _digest(before, _canonical(image.content(cloud)), cloud, _canonical(dict(variables)), *_code(cloud, _DISK_CODE))
     unresolved = tuple(key for key, pin in pins.items() if not pin.resolved)
-    return BakePlan(name, image, cloud, agent_source, variables, base, tuple(layers), whole, unresolved)
+    return BakePlan(name, image, cloud, agent_source, variables, base, tuple(layers), whole, unresolved, base_image)
 
 
 def pins_of(image: Image, lock: Lock, agent_source: AgentSource) -> dict[str, Pin]:
@@ -164,7 +180,8 @@ def _inputs(names: Iterable[str], scripts: Path, variables: Mapping[str, str]) -
     library = (scripts / "lib" / "common.sh").read_text() if (scripts / "lib" / "common.sh").exists() else ""
     inputs = [library]
     for name in names:
-        text = (scripts / f"{name}.sh").read_text()
+        path = scripts / f"{name}.sh"
+        text = path.read_text() if path.exists() else ""
         inputs.append(text)
         inputs += [f"{key}={variables.get(key, '')}" for key in sorted(set(_VARIABLE.findall(text)))]
         inputs += [installed_digest(scripts / "rootfs", path) for path in _PUT.findall(text)]

@@ -20,7 +20,17 @@ def manifest(plan: BakePlan, root: Path, *, project: Path, packer_version: str, 
 
     The copy beside the artifact also has an `outcome` (see `with_outcome`), which is known only after the tree is closed.
     """
-    packages = installed_packages(root)
+    base = {"sources": sources.splitlines(), "fingerprint": plan.base}
+    document = inputs(plan, project=project, packer_version=packer_version, base=base, agent_sha256=agent_sha256)
+    kernels = sorted(path.name.removeprefix("vmlinuz-") for path in (root / "boot").glob("vmlinuz-*"))
+    return document | {"kernels": kernels, "packages": installed_packages(root)}
+
+
+def inputs(plan: BakePlan, *, project: Path, packer_version: str, base: Mapping[str, Any], agent_sha256: str) -> dict[str, Any]:
+    """The manifest as far as it is known before the bake: kernels and packages are empty, and known only inside.
+
+    A cloud's bake uploads this, and image-scripts/write-manifest.sh fills in the rest there.
+    """
     image = plan.image
     return {
         "image": plan.name,
@@ -29,7 +39,7 @@ def manifest(plan: BakePlan, root: Path, *, project: Path, packer_version: str, 
         "fingerprint": plan.fingerprint,
         "layers": {layer.name: layer.fingerprint for layer in plan.layers},
         "git": git_state(project),
-        "base": {"sources": sources.splitlines(), "fingerprint": plan.base},
+        "base": dict(base),
         "packer": packer_version,
         "driver": image.driver.model_dump(mode="json"),
         "docker": image.docker.model_dump(mode="json"),
@@ -41,9 +51,9 @@ def manifest(plan: BakePlan, root: Path, *, project: Path, packer_version: str, 
             "root": AGENT_ROOT,
             "user": "agent",
         },
-        "kernels": sorted(path.name.removeprefix("vmlinuz-") for path in (root / "boot").glob("vmlinuz-*")),
+        "kernels": [],
         "variables": dict(plan.variables),
-        "packages": packages,
+        "packages": {},
     }
 
 

@@ -51,7 +51,9 @@ class ImageRecord(BaseModel):
     artifact: str
     """AMI id, GCE image, gallery version, or the path of a qcow2."""
     sha256: str
+    """Of the artifact; of the manifest inside it where the artifact is in a cloud, which shows nobody its bytes."""
     size_bytes: int
+    """Bytes of the file; in a cloud the size of the image's disk."""
     fingerprint: str
     agent: str
     """`microsoft` or `simulated`: the latter can only be launched against the simulated service."""
@@ -65,10 +67,23 @@ class ImageRecord(BaseModel):
     manifest: str
     """Path of the manifest beside the artifact."""
     stat: Stat | None = None
+    region: str = ""
+    """Where the artifact is at home, as the cloud names it; empty on this machine."""
+    base: str = ""
+    """The exact base image that it was made from."""
+    copies: dict[str, str] = {}
+    """Other region → the artifact there, once it is complete."""
+    published: dict[str, str] = {}
+    """Region → digest of the sharing and the deprecation that were carried out there."""
+
+    @property
+    def artifacts(self) -> dict[str, str]:
+        """Region → artifact, home first."""
+        return {self.region: self.artifact} | self.copies
 
     def document(self, *, reused: bool) -> dict[str, Any]:
         """The JSON document of the outer contract."""
-        data = self.model_dump(mode="json", exclude={"stat"})
+        data = self.model_dump(mode="json", exclude={"stat", "published"})
         data["reused"] = reused
         return data
 

@@ -18,17 +18,20 @@ from goldbake.config.model import Cloud
 from goldbake.config.plugins import PLUGINS
 from goldbake.errors import ConfigError
 from goldbake.paths import PROJECT, Paths
-from goldbake.plan import BakePlan
+from goldbake.plan import WRITE_MANIFEST, BakePlan
 
 UPLOADED = "/var/tmp/goldbake"
 """Where scripts and files lie in the machine during a bake; not below /tmp, which a reboot empties."""
+
+MANIFEST = "/usr/share/goldbake/manifest.json"
+"""The manifest in an image of a cloud, as `provenance.IN_IMAGE` says it."""
 
 _TERMINATE_FAMILIES = ("a2-", "a3-", "a4-", "a4x-", "g2-", "g4-")
 """Google's machine families with a built-in GPU cannot migrate live; the service refuses them otherwise, Packer's validate does not."""
 
 
-def render(plan: BakePlan, *, templates: Path | None = None) -> dict[str, str]:
-    """The templates of a bake as file name → HCL text, formatted as `packer fmt` would.
+def render(plan: BakePlan, *, templates: Path | None = None, checking: bool = False) -> dict[str, str]:
+    """The templates of a bake, or of the check of what it made, as file name → HCL text, formatted as `packer fmt` would.
 
     Raises ConfigError for a value that Packer cannot pass on, jinja2.UndefinedError when a template names something that is not given.
     """
@@ -42,21 +45,25 @@ def render(plan: BakePlan, *, templates: Path | None = None) -> dict[str, str]:
     )
     environment.filters["hcl"] = hcl.literal
     environment.filters["prose"] = hcl.prose
-    values = _values(plan)
+    values = _values(plan) | {"checking": checking}
+    build = "check.pkr.hcl" if checking else "build.pkr.hcl"
     wanted = {
         "variables.pkr.hcl": "variables.pkr.hcl.j2",
         "source.pkr.hcl": f"source.{plan.cloud.value}.pkr.hcl.j2",
-        "build.pkr.hcl": "build.pkr.hcl.j2",
+        build: f"{build}.j2",
     }
     if plan.cloud in PLUGINS:  # a file of its own: Packer before 1.7 has every builder inside and refuses this block
         wanted["plugins.pkr.hcl"] = "plugins.pkr.hcl.j2"
     return {name: environment.get_template(template).render(values) for name, template in sorted(wanted.items())}
 
 
-def write(plan: BakePlan, paths: Paths) -> Path:
-    """Write the templates of a bake to packer/build/<image>/<cloud>/, replacing what was there in one step, and return that folder."""
-    folder = paths.build / plan.name / plan.cloud.value
-    files = render(plan, templates=paths.templates)
+def write(plan: BakePlan, paths: Paths, *, checking: bool = False) -> Path:
+    """Write the templates of a bake to packer/build/<image>/<cloud>/, replacing what was there in one step, and return that folder.
+
+    Those of its check go to packer/build/<image>/<cloud>-check/.
+    """
+    folder = paths.build / plan.name / (plan.cloud.value + ("-check" if checking else ""))
+    files = render(plan, templates=paths.templates, checking=checking)
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -90,9 +97,13 @@ def _values(plan: BakePlan) -> dict[str, object]:
         "source": _SOURCES[cloud],
         "is_local": cloud is Cloud.LOCAL,
         "is_azure": cloud is Cloud.AZURE,
+        "write_manifest": WRITE_MANIFEST,
+        "manifest": MANIFEST,
     }
     if cloud is Cloud.AWS:
         values["base"] = base_images.AWS[image.os]
+        values["associate"] = "true" if image.aws.address == "public" else "null"
+        values["ssh_interface"] = "session_manager" if image.aws.communicator == "session-manager" else f"{image.aws.address}_ip"
     elif cloud is Cloud.GCP:
         values["base"] = base_images.GCP[image.os]
         values["maintenance"] = "TERMINATE" if image.gcp.machine_type.startswith(_TERMINATE_FAMILIES) else "MIGRATE"

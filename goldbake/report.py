@@ -31,9 +31,12 @@ def record(found: ImageRecord, *, reused: bool) -> str:
     checks = "not checked" if found.checks is None else f"{found.checks.passed} passed, {found.checks.failed} failed"
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     stages = ", ".join(f"{name} {seconds:.0f}" for name, seconds in found.seconds.items())
+    places = [("region", found.region), ("base", found.base)] if found.region else []
     rows = (
         ("image", f"{found.image} ({found.cloud}), {how}"),
         ("artifact", found.artifact),
+        *places,
+        *(("copy", f"{artifact} in {region}") for region, artifact in found.copies.items()),
         ("size", f"{found.size_bytes / 1e6:.0f} MB"),
         ("sha256", found.sha256),
         ("versions", versions),
@@ -50,8 +53,9 @@ def images(records: Sequence[ImageRecord]) -> str:
     if not records:
         return "no image has been baked yet (./inv bake)"
     now = datetime.datetime.now(datetime.UTC)
+    copied = any(found.copies for found in records)
     return table(
-        ("IMAGE", "CLOUD", "AGE", "SIZE", "KERNEL", "DRIVER", "AGENT", "CHECKS", "ARTIFACT"),
+        ("IMAGE", "CLOUD", "AGE", "SIZE", "KERNEL", "DRIVER", "AGENT", "CHECKS", "ARTIFACT", *(["COPIES"] if copied else [])),
         (
             (
                 found.image,
@@ -62,7 +66,8 @@ def images(records: Sequence[ImageRecord]) -> str:
                 found.versions.get("driver", ""),
                 f"{found.versions.get('agent', '')} ({found.agent})",
                 "unchecked" if found.checks is None else f"{found.checks.passed} passed",
-                found.artifact,
+                found.artifact + (f" ({found.region})" if found.region else ""),
+                *([", ".join(found.copies)] if copied else []),
             )
             for found in records
         ),
@@ -79,7 +84,10 @@ def preview(layers: Preview) -> str:
     """What a bake would do."""
     rows = [(name, "kept" if kept else "to make") for name, kept in layers.layers.items()]
     what = "the image exists" if layers.exists else "would bake"
-    return f"{layers.image} ({layers.cloud}): {what}\n" + table(("LAYER", "STATE"), rows)
+    lines = [f"{layers.image} ({layers.cloud}): {what}"]
+    if layers.base:
+        lines.append(f"base image {layers.base['id']} ({layers.base['name']}, {layers.base['created'][:10]})")
+    return "\n".join([*lines, *(f"on {place}" for place in layers.places), table(("LAYER", "STATE"), rows)])
 
 
 def validation(results: Sequence[Validation]) -> str:

@@ -21,8 +21,8 @@ class Samples(NamedTuple):
 
 
 @contextmanager
-def samples(cloud: Cloud, scripts: Path) -> Iterator[Samples]:
-    """Sample values for the template of `cloud`; files that they name exist while the block runs.
+def samples(cloud: Cloud, scripts: Path, *, checking: bool = False) -> Iterator[Samples]:
+    """Sample values for the template of `cloud`, or of its check; files that they name exist while the block runs.
 
     No credential of the user is read: Packer only checks what the templates say.
     """
@@ -30,15 +30,19 @@ def samples(cloud: Cloud, scripts: Path) -> Iterator[Samples]:
         folder = Path(name)
         (folder / "files").mkdir()
         variables: dict[str, Value] = {"scripts_dir": str(scripts), "files_dir": str(folder / "files")}
+        if checking:
+            variables = {"check_folder": str(folder), "check_command": "true", "checking": True}
         env: dict[str, str] = {}
         if cloud is Cloud.LOCAL:
             key = folder / "key"
             proc.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key])
             variables |= {"ssh_port": 22, "ssh_private_key_file": str(key)}
         else:
-            variables |= {"bake": "sample", "expires": "0", "manifest_file": str(folder / "manifest.json")}
+            variables |= {"bake": "sample", "expires": "0", "fingerprint": "0" * 32}
+            if not checking:
+                variables |= {"manifest_file": str(folder / "made.json"), "image_manifest": str(folder / "manifest.json")}
         if cloud is Cloud.AWS:
-            variables["skip_credential_validation"] = True
+            variables |= {"skip_credential_validation": True, "source_ami": "ami-00000000000000000"}
             env = {"AWS_ACCESS_KEY_ID": "sample", "AWS_SECRET_ACCESS_KEY": "sample", "AWS_EC2_METADATA_DISABLED": "true"}
         elif cloud is Cloud.GCP:
             variables |= {"project": "sample-project", "access_token": "sample"}

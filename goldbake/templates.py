@@ -17,6 +17,9 @@ from goldbake.plan import AgentSource, BakePlan, plan
 from goldbake.render import write
 from goldbake.samples import samples
 
+CHECKED = (Cloud.AWS,)
+"""Clouds whose images are checked by a Packer build of its own."""
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -68,12 +71,13 @@ def validate_all(paths: Paths, progress: Progress, clouds: tuple[Cloud, ...], im
     lacking = {cloud: _lacking(cloud, packer, lock, paths, progress) for cloud in dict.fromkeys(plan.cloud for plan in todo)}
     results = []
     for each in todo:
-        folder = write(each, paths)
-        if difference := packer.fmt_check(folder):
-            raise GoldbakeError(f"packer fmt would change {folder}:\n{difference}", hint="correct packer/templates")
-        if not lacking[each.cloud]:
-            with samples(each.cloud, paths.scripts) as given:
-                packer.validate(folder, given.variables, env=given.env)
+        for checking in (True, False) if each.cloud in CHECKED else (False,):
+            folder = write(each, paths, checking=checking)
+            if difference := packer.fmt_check(folder):
+                raise GoldbakeError(f"packer fmt would change {folder}:\n{difference}", hint="correct packer/templates")
+            if not lacking[each.cloud]:
+                with samples(each.cloud, paths.scripts, checking=checking) as given:
+                    packer.validate(folder, given.variables, env=given.env)
         results.append(Validation(each.name, each.cloud, folder, lacking[each.cloud]))
     return results
 

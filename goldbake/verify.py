@@ -8,33 +8,43 @@ from urllib.parse import urlsplit
 
 from goldbake import host as machine
 from goldbake import proc
-from goldbake.bake import check_disk
+from goldbake.bake import check_disk, cloud_side
 from goldbake.check import CheckReport, Target, run_checks
-from goldbake.config.load import load_config
+from goldbake.config.load import load_config, load_lock
 from goldbake.config.model import Cloud
 from goldbake.errors import ChecksFailed, UsageError
 from goldbake.exclusive import exclusive
+from goldbake.images import cloud as cloud_images
 from goldbake.images.local import require_root
 from goldbake.log import Progress
 from goldbake.paths import Paths
-from goldbake.plan import image_named
+from goldbake.plan import AgentSource, image_named, plan
 from goldbake.provenance import read_inside
 from goldbake.records import Records
 
 
 def image(paths: Paths, progress: Progress, cloud: Cloud, name: str | None) -> CheckReport:
-    """Run the checks on a boot of the newest usable artifact of an image.
+    """Run the checks on a boot of the newest usable artifact of an image; in a cloud, on a machine started for it.
 
     Raises UsageError when there is none, MissingError without root or tools.
     """
-    if cloud is not Cloud.LOCAL:
-        raise UsageError(f"images in {cloud} cannot be checked by this version", hint="start one and use --host ssh://root@ADDRESS")
-    name = image_named(load_config(paths.images_yaml, paths.scripts), name, cloud)
-    record = Records(paths.records).newest(name, cloud)
+    config = load_config(paths.images_yaml, paths.scripts)
+    name = image_named(config, name, cloud)
+    records = Records(paths.records)
+    record = records.newest(name, cloud)
     if record is None:
         raise UsageError(
             f"no usable artifact of {name} for {cloud} is recorded", hint=f"bake it: ./inv bake --cloud {cloud} --image {name}"
         )
+    if cloud is not Cloud.LOCAL:
+        lock = load_lock(paths.lock_yaml)
+        todo = plan(config, lock, name, cloud, paths.scripts, AgentSource.MICROSOFT)
+        side = cloud_side(cloud)
+        if record.region != side.region(todo.image):
+            raise UsageError(
+                f"{record.artifact} is in {record.region}, and images.yaml names {side.region(todo.image)}", hint="bake it there"
+            )
+        return cloud_images.check(cloud_images.Bench(side, lock, paths, progress, records), todo, record)
     require_root()
     machine.ensure_packages(machine.BAKE, progress)
     work = paths.work / f"check-{record.fingerprint[:12]}"

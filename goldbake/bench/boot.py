@@ -32,7 +32,7 @@ from launch import service
 from launch.base import Instance
 from launch.local import Engine, LocalLauncher, LocalOptions
 from launch.service import LaunchRequest
-from launch.watch import statuses
+from launch.watch import last_lines, statuses
 from sim.azdo import SimulatedAzureDevOps
 
 T = TypeVar("T")
@@ -141,7 +141,9 @@ def _spans(marks: dict[str, float], status: dict[str, Any]) -> dict[str, float]:
 def _provision(plan: BakePlan, base: Path, toolkit: Path, work: Path, azdo: SimulatedAzureDevOps, progress: Progress) -> float:
     """A container of the base layer that makes itself an agent at its first boot; seconds from its start to its agent online."""
     files, name = work / "files", f"old-{work.name.rpartition('-')[2]}"
+    group, netns = f"goldbake-bench-{name}", work / "network" / "namespace"
     work.mkdir()
+    netns.parent.mkdir()
     shutil.copytree(toolkit, files / "toolkit")
     (files / "agent.tar.gz").write_bytes(simulated_tarball(plan.image.agent.version))
     (files / "ca.pem").write_text(azdo.ca_pem)
@@ -149,7 +151,6 @@ def _provision(plan: BakePlan, base: Path, toolkit: Path, work: Path, azdo: Simu
     (files / "provision.sh").write_bytes(SCRIPT.read_bytes())
     url = azdo.url.replace("127.0.0.1", network.HOST)
     words = (plan.image.driver.version, plan.image.docker.version, url, POOL, name)
-    group, netns = f"goldbake-bench-{name}", work / "netns"
     with container.overlay([base], work / "upper", work) as root:
         (root / "etc/systemd/system/provision.service").write_text(_UNIT.format(arguments=" ".join(words)))
         (root / "etc/systemd/system/multi-user.target.wants/provision.service").symlink_to("/etc/systemd/system/provision.service")
@@ -167,7 +168,7 @@ def _provision(plan: BakePlan, base: Path, toolkit: Path, work: Path, azdo: Simu
             return time.monotonic() - started
         finally:
             leftovers.end_processes_of(work, lambda: cgroups.processes(group))
-            leftovers.unmount_below(work)
+            leftovers.unmount_below(netns.parent)
             cgroups.remove(group)
 
 
@@ -178,7 +179,8 @@ def _wait_until_online(azdo: SimulatedAzureDevOps, name: str, console: Path, pro
             return
         lines = console.read_text(errors="replace").splitlines() if console.exists() else []
         if failed := next((line for line in lines if "provisioning failed" in line), ""):
-            raise GoldbakeError(f"the machine provisioned the old way: {failed.strip()}", hint="see goldbake/bench/provision_at_boot.sh")
+            ends = last_lines("\n".join(lines), 12)
+            raise GoldbakeError(f"the machine provisioned the old way: {failed.strip()}; its console ends:\n{ends}", hint=f"see {SCRIPT}")
         progress.detail(f"provision {name}", next((line for line in reversed(lines) if line.strip()), ""))
         time.sleep(0.1)
     raise GoldbakeError(f"the machine provisioned the old way has no agent after {_PROVISION_S:.0f} s", hint=f"its console: {console}")

@@ -16,6 +16,12 @@ _FORMS = {
     "version": ("no exact version", "write numbers with dots, as 580.159.04"),
     "region": ("no AWS region", "as us-east-1"),
     "instance_type": ("no EC2 instance type", "as c7i.xlarge"),
+    "vpc": ("no VPC's id", "as vpc-0123456789abcdef0"),
+    "subnet": ("no subnet's id", "as subnet-0123456789abcdef0"),
+    "ssh_from": ("no block of addresses", "as 192.0.2.10/32; not the whole Internet"),
+    "instance_profile": ("no instance profile's name", "its name, not its ARN: letters, digits and + = , . @ _ -"),
+    "kms_key": ("no key of KMS", "a key id, as alias/NAME, or an ARN"),
+    "share_with": ("neither an AWS account nor an organization", "12 digits, or the ARN of an organization or organizational unit"),
     "zone": ("no Google Cloud zone", "as us-central1-a"),
     "machine_type": ("no Google Cloud machine type", "as n2-standard-4"),
     "location": ("no Azure region", "as eastus"),
@@ -83,7 +89,8 @@ def choice(wrong: str, valid: list[str]) -> str:
 
 def _wrong(detail: ErrorDetails, keys: Keys, node: Node) -> str:
     kind, limits = detail["type"], detail.get("ctx", {})
-    what, fix = _FORMS.get(str(keys[-1]), ("not valid", "see its description"))
+    name = next((key for key in reversed(keys) if isinstance(key, str)), "")  # an item is explained by its list's name
+    what, fix = _FORMS.get(name, ("not valid", "see its description"))
     if kind in ("enum", "literal_error"):
         valid = _EXPECTED.findall(str(limits["expected"]))
         return choice(node.text, valid) if node.kind is Kind.TEXT else f"{node.shown} is not valid; valid: {', '.join(valid)}"
@@ -95,7 +102,7 @@ def _wrong(detail: ErrorDetails, keys: Keys, node: Node) -> str:
         "greater_than_equal": f"{node.shown} is too small; at least {limits.get('ge')}",
         "less_than_equal": f"{node.shown} is too large; at most {limits.get('le')}",
     }
-    return messages.get(kind) or _other_kind(_WANTED.get(kind), node, fix if str(keys[-1]) in _FORMS else "")
+    return messages.get(kind) or _other_kind(_WANTED.get(kind), node, fix if name in _FORMS else "")
 
 
 def _other_kind(wanted: Kind | None, node: Node, form: str) -> str:

@@ -78,7 +78,7 @@ AZURE_EITHER = frozenset({Gpu.T4})
 
 def problems(name: str, image: Image) -> list[Problem]:
     """Everything in the image `name` that cannot work together, in the order of the image's keys."""
-    return [*_modules(name, image), *_branches(image), *_driver_source(image), *_variants(image), *_others(image)]
+    return [*_modules(name, image), *_branches(image), *_driver_source(image), *_variants(image), *_others(image), *_aws(image)]
 
 
 def _modules(name: str, image: Image) -> Iterator[Problem]:
@@ -159,3 +159,30 @@ def _others(image: Image) -> Iterator[Problem]:
     if image.secure_boot:  # both sources of the driver build by DKMS, and goldbake enrols no key
         what = "true cannot work: the driver's modules are built by DKMS, and no firmware trusts the key that signs them"
         yield Problem(("secure_boot",), what, "write false and start instances without Secure Boot")
+
+
+def _aws(image: Image) -> Iterator[Problem]:
+    """Settings of AWS that contradict each other; only where the image is for AWS."""
+    if Cloud.AWS not in image.clouds:
+        return
+    aws = image.aws
+    if aws.communicator == "session-manager" and not aws.instance_profile:
+        fix = "name an instance_profile with AmazonSSMManagedInstanceCore, or write ssh"
+        yield Problem(("aws", "communicator"), "session-manager needs an instance profile", fix)
+    if aws.communicator == "session-manager" and aws.ssh_from:
+        yield Problem(("aws", "ssh_from"), "session-manager opens no port", "leave ssh_from out, or write communicator: ssh")
+    if aws.address == "private" and aws.communicator == "ssh" and not aws.ssh_from:
+        what = "by a private address this machine is not seen as its public one"
+        yield Problem(("aws", "address"), what, "name its block in ssh_from, as 10.0.0.0/16, or write communicator: session-manager")
+    keys = [(("aws", "kms_key"), aws.kms_key), *((("aws", "copies", at, "kms_key"), copy.kms_key) for at, copy in enumerate(aws.copies))]
+    for place, key in keys:
+        if key and not aws.encrypt:
+            yield Problem(place, "there is a key, but nothing is encrypted", "write encrypt: true, or leave the key out")
+        elif aws.encrypt and aws.share_with and not key:
+            fix = "name a kms_key of your own whose policy lets them use it"
+            yield Problem(place, "an image that AWS's default key encrypts cannot be shared", fix)
+    seen = {aws.region}
+    for at, copy in enumerate(aws.copies):
+        if copy.region in seen:
+            yield Problem(("aws", "copies", at, "region"), f"{copy.region} has the image already", "name each region once")
+        seen.add(copy.region)

@@ -63,6 +63,8 @@ def _tidy(schema: Schema) -> None:
     """Take out the titles that pydantic makes of the keys' names, and the line breaks of docstrings."""
     for value in schema.get("properties", {}).values():
         value.pop("title", None)
+        if "description" in value:
+            value["description"] = " ".join(value["description"].split())
     if "description" in schema:
         schema["description"] = " ".join(schema["description"].split())
 
@@ -74,12 +76,16 @@ def reference() -> str:
     parts = [_INTRODUCTION, _section("The file", "", schema, schema["required"], definitions)]
     image = definitions["Image"]
     parts.append(_section("images.NAME", image["description"], image, image["anyOf"][1]["required"], definitions))
-    for key, value in image["properties"].items():
+    return "\n".join([*parts, *_inner("images.NAME", image, definitions), _support()])
+
+
+def _inner(heading: str, schema: Schema, definitions: Schema) -> Iterator[str]:
+    """A section for each key that holds models, and for what is in those."""
+    for key, value in schema["properties"].items():
         if definition := _model(value, definitions):
-            in_list = "[]" if value.get("type") == "array" else ""
-            heading = f"images.NAME.{key}{in_list}"
-            parts.append(_section(heading, definition["description"], definition, definition.get("required", []), definitions))
-    return "\n".join([*parts, _support()])
+            below = f"{heading}.{key}{'[]' if value.get('type') == 'array' else ''}"
+            yield _section(below, definition["description"], definition, definition.get("required", []), definitions)
+            yield from _inner(below, definition, definitions)
 
 
 def _section(heading: str, text: str, schema: Schema, required: list[str], definitions: Schema) -> str:
@@ -100,6 +106,8 @@ def _default(value: Schema) -> str:
         return "–"
     if isinstance(value["default"], dict):
         return "see below" if value["default"] else "none"
+    if value["default"] in ("", []):
+        return "none"
     return f"`{json.dumps(value['default']).strip(chr(34))}`"
 
 
@@ -119,7 +127,8 @@ def _type(value: Schema, definitions: Schema) -> str:
     if "enum" in target:
         return " or ".join(f"`{choice}`" for choice in target["enum"])
     if target["type"] == "array":
-        return f"list, not empty, of: {_type(target['items'], definitions)}"
+        kind = "list, not empty, of" if target.get("minItems") else "list of"
+        return f"{kind}: {_type(target['items'], definitions)}"
     if target["type"] == "object":
         return "mapping" if "properties" in target else "mapping by name"
     words = {"string": "text", "integer": "whole number", "boolean": "`true` or `false`"}[target["type"]]

@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from goldbake import agent, provenance, toolchain
+from goldbake import provenance, toolchain
 from goldbake.config.model import Lock
 from goldbake.errors import MissingError
+from goldbake.images.files import gather
 from goldbake.local import container, disk, rootfs, sources
 from goldbake.local.layers import Layers
 from goldbake.local.leftovers import sweep
 from goldbake.log import Progress
 from goldbake.packer import Packer, Value, script_of
 from goldbake.paths import Paths
-from goldbake.plan import AgentSource, BakePlan
+from goldbake.plan import BakePlan
 from goldbake.render import write
 
 
@@ -137,20 +138,7 @@ class LocalBake:
         return Baked(raw, kernel, document, self.seconds)
 
     def _host_files(self) -> Path:
-        """What the scripts get from this machine: the toolkit's programs and the simulated agent."""
-        folder = self.work / "files"
-        folder.mkdir()
-        if self._plan.image.toolkit.source == "module":
-            shutil.copytree(self._toolkit(), folder / "toolkit")
-        url = self._plan.variables["GOLDBAKE_AGENT_URL"]
-        if self._plan.agent_source is AgentSource.SIMULATED:
-            (folder / "agent.tar.gz").write_bytes(agent.simulated_tarball(self._plan.image.agent.version))
-        elif url.startswith("file:"):
-            shutil.copy(agent.local_tarball(url), folder / "agent.tar.gz")
-        return folder
-
-    def _toolkit(self) -> Path:
-        return toolchain.toolkit(self._plan.image.toolkit.version, self._lock, self._paths, self._progress, stop=self._stop)
+        return gather(self._plan, self._lock, self._paths, self._progress, self.work / "files", self._stop)
 
     def _say(self, layer: str) -> Callable[[str], None]:
         def say(line: str) -> None:

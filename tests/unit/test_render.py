@@ -19,13 +19,16 @@ from goldbake.config.model import Cloud, Config, Lock, Os
 from goldbake.errors import ConfigError
 from goldbake.paths import PROJECT, Paths
 from goldbake.plan import AgentSource, BakePlan, plan
-from goldbake.render import UPLOADED, render, write
+from goldbake.provenance import IN_IMAGE
+from goldbake.render import MANIFEST, UPLOADED, render, write
+from goldbake.templates import CHECKED
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 UPDATE = os.environ.get("GOLDBAKE_UPDATE_GOLDEN") == "1"
 CONFIG = load_config(PROJECT / "images.yaml", PROJECT / "image-scripts")
 LOCK = load_lock(PROJECT / "images.lock.yaml")
 ALL = [(name, cloud) for name, image in CONFIG.images.items() for cloud in image.clouds]
+FOLDERS = [(name, cloud, checking) for name, cloud in ALL for checking in ((False, True) if cloud in CHECKED else (False,))]
 
 
 def planned(name: str, cloud: Cloud, config: Config = CONFIG, **variables: str) -> BakePlan:
@@ -47,9 +50,13 @@ def with_image(**changes: object) -> Config:
 # --- golden files
 
 
-@pytest.mark.parametrize(("name", "cloud"), ALL)
-def test_an_image_is_rendered_as_expected(name: str, cloud: Cloud) -> None:
-    folder, files = GOLDEN / name / cloud.value, render(planned(name, cloud))
+def folder_of(name: str, cloud: Cloud, checking: bool) -> Path:
+    return GOLDEN / name / (cloud.value + ("-check" if checking else ""))
+
+
+@pytest.mark.parametrize(("name", "cloud", "checking"), FOLDERS)
+def test_an_image_is_rendered_as_expected(name: str, cloud: Cloud, checking: bool) -> None:
+    folder, files = folder_of(name, cloud, checking), render(planned(name, cloud), checking=checking)
     if UPDATE:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -59,8 +66,7 @@ def test_an_image_is_rendered_as_expected(name: str, cloud: Cloud) -> None:
 
 
 def test_no_golden_file_is_left_of_an_image_that_is_gone() -> None:
-    kept = {(path.parent.name, path.name) for path in GOLDEN.glob("*/*")}
-    assert kept == {(name, cloud.value) for name, cloud in ALL}
+    assert set(GOLDEN.glob("*/*")) == {folder_of(*each) for each in FOLDERS}
 
 
 # --- what a reader of the golden files could miss
@@ -69,7 +75,10 @@ def test_no_golden_file_is_left_of_an_image_that_is_gone() -> None:
 @pytest.mark.parametrize("cloud", Cloud)
 def test_every_script_of_every_layer_runs_once_and_in_order(cloud: Cloud) -> None:
     text = render(planned("gpu-agent", cloud))["build.pkr.hcl"]
-    assert tuple(re.findall(r'"\$\{var\.scripts_dir\}/([a-z-]+)\.sh"', text)) == CONFIG.images["gpu-agent"].scripts
+    assert tuple(re.findall(r'"\$\{var\.scripts_dir\}/([a-z-]+)\.sh"', text)) == (
+        *CONFIG.images["gpu-agent"].scripts,
+        *(() if cloud is Cloud.LOCAL else ("write-manifest",)),
+    )
 
 
 @pytest.mark.parametrize(("name", "cloud"), ALL)
@@ -88,6 +97,53 @@ def test_a_cloud_build_is_tagged_restarts_after_the_kernel_and_removes_what_it_u
     assert build.count("systemctl reboot") == 1
     assert build.index("install-kernel.sh") < build.index("systemctl reboot") < build.index("install-driver.sh")
     assert build.index("clean-image.sh") < build.index(f'"sudo rm -rf {UPLOADED}"')
+
+
+def with_aws(**changes: object) -> Config:
+    """images.yaml with other settings for AWS in gpu-agent."""
+    return with_image(aws=CONFIG.images["gpu-agent"].aws.model_copy(update=changes))
+
+
+def aws_source(**changes: object) -> str:
+    return render(planned("gpu-agent", Cloud.AWS, with_aws(**changes)))["source.pkr.hcl"]
+
+
+def test_only_this_machine_may_open_ssh_unless_others_are_named() -> None:
+    assert "temporary_security_group_source_public_ip = true" in aws_source()
+    text = aws_source(ssh_from=("192.0.2.0/24",))
+    assert 'source_cidrs = [\n    "192.0.2.0/24",\n  ]' in text
+    assert "source_public_ip" not in text
+
+
+def test_session_manager_opens_no_port_and_has_its_profile() -> None:
+    text = aws_source(communicator="session-manager", instance_profile="builders", address="private")
+    assert 'ssh_interface           = "session_manager"' in text
+    assert 'iam_instance_profile        = "builders"' in text
+    assert "associate_public_ip_address = null" in text
+    assert "temporary_security_group" not in text
+
+
+def test_encryption_is_of_the_build_volume_so_that_no_plain_snapshot_ever_is() -> None:
+    assert "encrypted" not in aws_source()
+    text = aws_source(encrypt=True, kms_key="alias/images", volume_throughput=500)
+    assert "encrypted             = true" in text
+    assert 'kms_key_id            = "alias/images"' in text
+    assert "throughput            = 500" in text
+
+
+def test_the_manifest_is_written_last_and_copied_here() -> None:
+    build = render(planned("gpu-agent", Cloud.AWS))["build.pkr.hcl"]
+    assert f"/{IN_IMAGE}" == MANIFEST
+    assert build.index("clean-image.sh") < build.index("write-manifest.sh") < build.index(f'source      = "{MANIFEST}"')
+
+
+def test_a_check_makes_no_image_and_has_no_secret_in_its_arguments() -> None:
+    files = render(planned("gpu-agent", Cloud.AWS), checking=True)
+    assert set(files) == {"check.pkr.hcl", "plugins.pkr.hcl", "source.pkr.hcl", "variables.pkr.hcl"}
+    assert "skip_create_ami = var.checking" in files["source.pkr.hcl"]
+    last = files["check.pkr.hcl"].splitlines()[-4]
+    assert last.strip().startswith('"exec ')
+    assert "SSHPrivateKey" not in last
 
 
 def test_a_local_layer_is_a_build_of_its_own_that_removes_what_it_uploaded() -> None:
@@ -117,7 +173,8 @@ def test_every_system_has_a_base_image_on_every_cloud(system: Os) -> None:
     bases: dict[Cloud, object] = {Cloud.AWS: AWS[system], Cloud.GCP: GCP[system], Cloud.AZURE: AZURE[system]}
     for cloud, base in bases.items():
         text = render(planned("gpu-agent", cloud, with_image(os=system)))["source.pkr.hcl"]
-        assert all(f'"{value}"' in text for value in vars(base).values())
+        chosen = {"root_device", "user"} if cloud is Cloud.AWS else set(vars(base))  # EC2's is looked up before, by owner and name
+        assert all(f'"{value}"' in text for key, value in vars(base).items() if key in chosen)
 
 
 # --- values

@@ -15,7 +15,7 @@ from goldbake.errors import GoldbakeError, MissingError, UsageError
 from goldbake.log import Progress
 from goldbake.paths import PROJECT, Paths
 from goldbake.samples import samples
-from goldbake.templates import render_all, validate_all
+from goldbake.templates import CHECKED, render_all, validate_all
 from goldbake.toolchain import host_platform
 from tests.standins import StandIns
 
@@ -114,7 +114,7 @@ def test_each_template_is_checked_with_the_values_of_its_cloud(paths: Paths, pac
     assert [(result.image, result.cloud, result.skipped) for result in results] == [("full", Cloud.AWS, ""), ("full", Cloud.LOCAL, "")]
     checked = [call.split() for call in packer.calls("packer") if not call.startswith("version")]
     names = [(words[0], str(Path(words[-1]).relative_to(paths.build))) for words in checked]
-    assert names == [("fmt", "full/aws"), ("validate", "full/aws"), ("fmt", "full/local"), ("validate", "full/local")]
+    assert names == [(what, f"full/{folder}") for folder in ("aws-check", "aws", "local") for what in ("fmt", "validate")]
     assert packer.env("packer")["PKR_VAR_ssh_port"] == "22"
 
 
@@ -157,10 +157,11 @@ def test_sample_values_name_files_that_exist_only_for_the_block(cloud: Cloud, tm
     assert not files[0].exists()
 
 
-@pytest.mark.parametrize("cloud", Cloud)
-def test_sample_values_are_all_that_a_template_asks_for_and_nothing_else(cloud: Cloud, tmp_path: Path) -> None:
-    text = "".join(path.read_text() for path in (GOLDEN / "gpu-agent" / cloud.value).iterdir())
+@pytest.mark.parametrize("folder", [*(cloud.value for cloud in Cloud), *(f"{cloud}-check" for cloud in CHECKED)])
+def test_sample_values_are_all_that_a_template_asks_for_and_nothing_else(folder: str, tmp_path: Path) -> None:
+    cloud, checking = Cloud(folder.removesuffix("-check")), folder.endswith("-check")
+    text = "".join(path.read_text() for path in (GOLDEN / "gpu-agent" / folder).iterdir())
     declared = dict(re.findall(r'^variable "(\w+)" {\n(.*?)^}', text, re.MULTILINE | re.DOTALL))
     required = {name for name, body in declared.items() if "  default " not in body}
-    with samples(cloud, tmp_path) as given:
+    with samples(cloud, tmp_path, checking=checking) as given:
         assert required <= given.variables.keys() <= declared.keys()

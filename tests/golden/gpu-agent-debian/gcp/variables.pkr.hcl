@@ -28,7 +28,28 @@ variable "expires" {
   }
 }
 
+variable "fingerprint" {
+  type        = string
+  description = "The beginning of the fingerprint of what is baked: a tag of the image."
+
+  validation {
+    condition     = can(regex("^[0-9a-f]{32}$", var.fingerprint))
+    error_message = "The fingerprint is 32 digits 0-9 a-f."
+  }
+}
+
 variable "manifest_file" {
   type        = string
   description = "Where Packer writes what it made; Packer appends, so the file must be new."
+}
+
+variable "image_manifest" {
+  type        = string
+  description = "Where the manifest that lies in the image is copied to."
+}
+
+variable "reboot_pause" {
+  type        = string
+  description = "How long a machine gets to go down before it is asked again."
+  default     = "30s"
 }

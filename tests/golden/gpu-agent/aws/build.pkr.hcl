@@ -4,6 +4,10 @@ build {
   sources     = ["source.amazon-ebs.golden"]
 
   provisioner "shell" {
+    inline = ["! command -v cloud-init >/dev/null || sudo cloud-init status --wait >/dev/null || true"]
+  }
+
+  provisioner "shell" {
     inline = ["rm -rf /var/tmp/goldbake && install -d -m 0700 /var/tmp/goldbake /var/tmp/goldbake/scripts /var/tmp/goldbake/files"]
   }
 
@@ -57,7 +61,7 @@ build {
   provisioner "shell" {
     inline            = ["sudo systemctl reboot"]
     expect_disconnect = true
-    pause_after       = "30s"
+    pause_after       = var.reboot_pause
   }
 
   provisioner "shell" {
@@ -211,6 +215,48 @@ build {
       "${var.scripts_dir}/disable-timers.sh",
       "${var.scripts_dir}/clean-image.sh",
     ]
+  }
+
+  provisioner "shell" {
+    environment_vars = [
+      "GOLDBAKE_AGENT_SHA256=",
+      "GOLDBAKE_AGENT_SOURCE=microsoft",
+      "GOLDBAKE_AGENT_URL=https://download.agent.dev.azure.com/agent/4.275.0/vsts-agent-linux-x64-4.275.0.tar.gz",
+      "GOLDBAKE_AGENT_VERSION=4.275.0",
+      "GOLDBAKE_CLOUD=aws",
+      "GOLDBAKE_CODENAME=noble",
+      "GOLDBAKE_CUDA_KEYRING_SHA256=d2a6b11c096396d868758b86dab1823b25e14d70333f1dfa74da5ddaf6a06dba",
+      "GOLDBAKE_CUDA_KEYRING_URL=https://developer.download.nvidia.com/compute/cuda/repos/ubuntu2404/x86_64/cuda-keyring_1.1-1_all.deb",
+      "GOLDBAKE_CUDA_REPOSITORY_URL=https://developer.download.nvidia.com/compute/cuda/repos/ubuntu2404/x86_64",
+      "GOLDBAKE_DOCKER_KEY_FINGERPRINT=9DC858229FC7DD38854AE2D88D81803C0EBFCD88",
+      "GOLDBAKE_DOCKER_KEY_URL=https://download.docker.com/linux/ubuntu/gpg",
+      "GOLDBAKE_DOCKER_REPOSITORY_URL=https://download.docker.com/linux/ubuntu",
+      "GOLDBAKE_DOCKER_SOURCE=docker",
+      "GOLDBAKE_DOCKER_VERSION=28.2.2",
+      "GOLDBAKE_DRIVER_MODULE=open",
+      "GOLDBAKE_DRIVER_SOURCE=nvidia",
+      "GOLDBAKE_DRIVER_VARIANT=compute",
+      "GOLDBAKE_DRIVER_VERSION=580.159.04",
+      "GOLDBAKE_FILES=/var/tmp/goldbake/files",
+      "GOLDBAKE_IMAGE=gpu-agent",
+      "GOLDBAKE_OS=ubuntu-24.04",
+      "GOLDBAKE_SCRIPTS=/var/tmp/goldbake/scripts",
+      "GOLDBAKE_TOOLKIT_KEY_FINGERPRINT=C95B321B61E88C1809C4F759DDCAE044F796ECB0",
+      "GOLDBAKE_TOOLKIT_KEY_URL=https://nvidia.github.io/libnvidia-container/gpgkey",
+      "GOLDBAKE_TOOLKIT_REPOSITORY_URL=https://nvidia.github.io/libnvidia-container/stable/deb/amd64",
+      "GOLDBAKE_TOOLKIT_SOURCE=nvidia",
+      "GOLDBAKE_TOOLKIT_VERSION=1.19.1",
+    ]
+    execute_command = "sudo env {{ .Vars }} bash '{{ .Path }}'"
+    scripts = [
+      "${var.scripts_dir}/write-manifest.sh",
+    ]
+  }
+
+  provisioner "file" {
+    direction   = "download"
+    source      = "/usr/share/goldbake/manifest.json"
+    destination = var.image_manifest
   }
 
   provisioner "shell" {

@@ -6,14 +6,14 @@ A cloud adds one `Launcher`: its create, list and delete calls. Everything else 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 from goldbake.clouds import tags
 from goldbake.clouds.failure import Failure
-from goldbake.config.model import Cloud
+from goldbake.config.model import Cloud, Image
 from goldbake.log import Progress
 from goldbake.secret import Secret
 
@@ -50,6 +50,10 @@ class LaunchSpec:
     """Seconds since 1970."""
     user_data: Secret = field(repr=False)
     """The text of `launch.userdata`: it holds the PAT."""
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    """Region → the artifact there, home first; empty on this machine."""
+    described: Image | None = field(default=None, repr=False)
+    """The image's entry of images.yaml, when it still has one."""
 
     def tags(self) -> dict[str, str]:
         """The tags of every resource of this launch, to be set by the create call itself."""
@@ -103,6 +107,8 @@ class Resource:
     instance_id: str = ""
     """Whose it is; empty when it belongs to the launch as a whole."""
     place: str = ""
+    going: bool = False
+    """Whether its end was asked for already: it only has to be waited for."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}" + (f" in {self.place}" if self.place else "")
@@ -164,6 +170,9 @@ class Launcher(Protocol):
 
     def places(self, spec: LaunchSpec) -> Sequence[Place]:
         """Where to try, best first."""
+
+    def remembers(self, spec: LaunchSpec) -> Mapping[str, str]:
+        """What the journal has to keep so that another process finds this launch; after `prepare`."""
 
     def create(self, spec: LaunchSpec, numbers: Sequence[int], place: Place) -> Created:
         """Start the instances with these numbers, at most `batch`; every resource carries the tags from its own create call on. Asked

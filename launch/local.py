@@ -13,7 +13,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from ipaddress import ip_address
@@ -136,6 +136,9 @@ class LocalLauncher:
 
     def places(self, spec: LaunchSpec) -> Sequence[Place]:
         return (Place("local"),)
+
+    def remembers(self, spec: LaunchSpec) -> Mapping[str, str]:
+        return {}
 
     def create(self, spec: LaunchSpec, numbers: Sequence[int], place: Place) -> Created:
         (number,) = numbers

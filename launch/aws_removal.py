@@ -1,0 +1,98 @@
+"""Removing things from one region of EC2, in the order in which that works; what is gone already is fine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from goldbake.clouds.aws.errors import code_of, failure
+from goldbake.clouds.failure import Failure, Scope
+from launch import aws_listing as listing
+from launch.base import Resource
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+BATCH = 100
+"""Instances that one call ends. EC2 takes 1000 and recommends smaller batches."""
+
+_ONE_BY_ONE: dict[str, tuple[str, str]] = {
+    listing.TEMPLATE.name: ("delete_launch_template", "LaunchTemplateId"),
+    listing.KEY.name: ("delete_key_pair", "KeyPairId"),
+    listing.IMAGE.name: ("deregister_image", "ImageId"),
+    listing.SNAPSHOT.name: ("delete_snapshot", "SnapshotId"),
+    listing.VOLUME.name: ("delete_volume", "VolumeId"),
+    listing.INTERFACE.name: ("delete_network_interface", "NetworkInterfaceId"),
+    listing.GROUP.name: ("delete_security_group", "GroupId"),
+}
+_IN_USE = frozenset(
+    {"DependencyViolation", "VolumeInUse", "InvalidNetworkInterface.InUse", "InvalidSnapshot.InUse", "InvalidGroup.InUse", "IncorrectState"}
+)
+"""Codes that pass as soon as something else is gone."""
+
+
+def remove(ec2: EC2Client, region: str, doomed: Sequence[Resource]) -> list[Failure]:
+    """Ask for the end of everything that can go now, and return why something could not. What goes with its instance is left to that."""
+    of_kind = {kind.name: [found for found in doomed if found.kind == kind.name and not found.going] for kind in listing.KINDS}
+    machines = {found.id for found in doomed if found.kind == listing.INSTANCE.name}
+    problems = _in_batches(ec2.cancel_spot_instance_requests, "SpotInstanceRequestIds", of_kind[listing.SPOT.name], region)
+    problems += _in_batches(ec2.terminate_instances, "InstanceIds", of_kind[listing.INSTANCE.name], region)
+    for kind, (operation, parameter) in _ONE_BY_ONE.items():
+        if kind == listing.GROUP.name and machines:
+            continue  # their interfaces hold it
+        for found in of_kind[kind]:
+            if found.instance_id in machines:
+                continue  # DeleteOnTermination takes it
+            try:
+                getattr(ec2, operation)(**{parameter: found.id})
+            except (BotoCoreError, ClientError) as error:
+                if not is_gone(error):
+                    problems.append(_problem(error, f"delete {found.kind} {found.id}", region))
+    return problems
+
+
+def is_gone(error: BotoCoreError | ClientError) -> bool:
+    """Whether the thing that a call was about does not exist any more."""
+    code = code_of(error)
+    return code.endswith(("NotFound", ".NotFoundException")) or code == "InvalidAMIID.Unavailable"
+
+
+def worst(problems: Sequence[Failure]) -> Failure:
+    """One failure for several: one that does not pass by itself, if there is any; its message has them all."""
+    chief = next((found for found in problems if found.scope is not Scope.RETRY), problems[0])
+    said = "; ".join(dict.fromkeys(found.message for found in problems))
+    return Failure(chief.scope, chief.code, said, hint=chief.hint, exit_code=chief.exit_code)
+
+
+def _in_batches(call: Callable[..., Any], parameter: str, doomed: Sequence[Resource], region: str) -> list[Failure]:
+    problems = []
+    for at in range(0, len(doomed), BATCH):
+        batch = doomed[at : at + BATCH]
+        try:
+            _in_halves(call, parameter, [found.id for found in batch])
+        except (BotoCoreError, ClientError) as error:
+            named = str(batch[0]) if len(batch) == 1 else f"{len(batch)} × {batch[0].kind}"
+            problems.append(_problem(error, f"end {named}", region))
+    return problems
+
+
+def _in_halves(call: Callable[..., Any], parameter: str, ids: Sequence[str]) -> None:
+    """One call for many; EC2 refuses the whole call when one of them is gone, so that one is found by halving."""
+    try:
+        call(**{parameter: list(ids)})
+    except ClientError as error:
+        if not is_gone(error):
+            raise
+        if len(ids) > 1:
+            middle = len(ids) // 2
+            _in_halves(call, parameter, ids[:middle])
+            _in_halves(call, parameter, ids[middle:])
+
+
+def _problem(error: BotoCoreError | ClientError, doing: str, region: str) -> Failure:
+    found = failure(error, doing=doing, region=region)
+    if found.code in _IN_USE:
+        return Failure(Scope.RETRY, found.code, found.message, hint=found.hint)
+    return found

@@ -234,9 +234,7 @@ class World:
         proc.run(["nsenter", f"--net={machine.namespace}", "ip", "address", "add", f"{ADDRESS}/32", "dev", "lo"])
         machine.imds = Imds(self.fake, machine.id, within(machine.namespace, lambda: listener(ADDRESS, 80)))
         machine.imds.start()
-        for port in self._services:
-            inside = within(machine.namespace, lambda port=port: listener("127.0.0.1", port))
-            machine.relays.append(Relay(inside, lambda port=port: socket.create_connection(("127.0.0.1", port), timeout=5)))
+        machine.relays += [_passage(machine.namespace, port) for port in self._services]
         self._write_run(folder / "run", machine)
         if machine.key:
             _let_in(machine.root, self._user, machine.key)
@@ -314,6 +312,15 @@ def world(fake: FakeAws, folder: Path, *, services: Sequence[int] = ()) -> Itera
         made.close()
     assert made.problems == []
     assert fake.crashes == []
+
+
+def _passage(namespace: Path, port: int) -> Relay:
+    """Make a port of this machine's loopback one of the namespace's own."""
+
+    def connect() -> socket.socket:
+        return socket.create_connection(("127.0.0.1", port), timeout=5)
+
+    return Relay(within(namespace, lambda: listener("127.0.0.1", port)), connect)
 
 
 def _ended(machine: Machine) -> int:

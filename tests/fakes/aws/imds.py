@@ -111,18 +111,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, _DEFAULT_TTL)
 
     def do_GET(self) -> None:
-        token = self.headers.get(_TOKEN)
         found = self.server.paths().get(self.path.removeprefix("/latest/").rstrip("/"), lambda: None)()
         if self.server.options.http_endpoint == "disabled":
             self._answer(403)
-        elif token is None and self.server.options.http_tokens == "required":
-            self._answer(401)
-        elif token is not None and self.server.tokens.get(token, 0.0) < time.monotonic():
+        elif not self._may_read():
             self._answer(401)
         elif found is None:
             self._answer(404)
         else:
             self._answer(200, found if isinstance(found, bytes) else found.encode())
+
+    def _may_read(self) -> bool:
+        token = self.headers.get(_TOKEN)
+        if token is None:
+            return bool(self.server.options.http_tokens != "required")
+        return self.server.tokens.get(token, 0.0) >= time.monotonic()
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

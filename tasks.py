@@ -133,7 +133,7 @@ CA = "a file of certificates to trust besides the system's"
 @task(
     iterable=["label"],
     help={
-        "cloud": "where: local",
+        "cloud": "where: local or aws",
         "image": "an image of images.yaml; without it the newest baked one",
         "artifact": "exactly this AMI, image or file",
         "organization": ORGANIZATION,
@@ -149,11 +149,23 @@ CA = "a file of certificates to trust besides the system's"
         "work": "the agent's work folder",
         "proxy": "the proxy through which the instances reach the service",
         "ca": CA + ", here and on the instances",
-        "engine": "local only: vm or container",
+        "unchecked": "take an image that was baked with --no-check",
+        "engine": "local only: vm or container (vm)",
         "gpu": "local only: the NVIDIA GPUs of this machine: all of them to one VM, or shared by containers",
-        "ssh-key": "local VMs only: a public key that may log in as root",
-        "cpus": "local VMs only: processors of each",
-        "memory": "local VMs only: MiB of memory of each",
+        "cpus": "local VMs only: processors of each (2)",
+        "memory": "local VMs only: MiB of memory of each (2048)",
+        "ssh-key": "local VMs: a file with a public key that may log in as root; clouds: the name of a key pair",
+        "region": "clouds only: where to try, best first: A,B; without it where the image is",
+        "zone": "clouds only: the only zones to try, best first: A,B",
+        "instance-type": "clouds only: types that will do, best first: A,B; without it the cheapest with a GPU of the image",
+        "spot": "clouds only: spare capacity where there is some, else on demand",
+        "spot-only": "clouds only: spare capacity, or none",
+        "subnet": "clouds only: the subnet of the instances; without it one per zone of the default network",
+        "public-ip": "clouds only: give the instances public addresses",
+        "ssh-from": "clouds only: who may open SSH, as 203.0.113.7/32; without it nobody",
+        "identity": "clouds only: the instance profile or account that the instances act as; without it none",
+        "disk": "clouds only: GiB of the root disk; without it the image's size",
+        "warm-up": "AWS only: MiB/s at which the root disk is read ahead from its snapshot, 100 to 300, at a price",
         "json": JSON,
     },
 )
@@ -176,11 +188,23 @@ def launch(
     work: str = "",
     proxy: str = "",
     ca: str = "",
-    engine: str = "vm",
+    unchecked: bool = False,
+    engine: str = "",
     gpu: bool = False,
+    cpus: int = 0,
+    memory: int = 0,
     ssh_key: str = "",
-    cpus: int = 2,
-    memory: int = 2048,
+    region: str = "",
+    zone: str = "",
+    instance_type: str = "",
+    spot: bool = False,
+    spot_only: bool = False,
+    subnet: str = "",
+    public_ip: bool = False,
+    ssh_from: str = "",
+    identity: str = "",
+    disk: int = 0,
+    warm_up: int = 0,
     json: bool = False,
 ) -> None:
     """Start instances from a baked image and wait until each agent is online; the PAT comes from AZP_TOKEN, AZP_TOKEN_FILE or a prompt."""
@@ -204,19 +228,41 @@ def launch(
         wait=not no_wait,
         timeout=flags.duration(timeout, "--timeout"),
         create_pool=create_pool,
-        local=flags.local(engine, gpu=gpu, ssh_key=ssh_key, cpus=cpus, memory_mib=memory),
+        unchecked=unchecked,
+        **flags.machine(
+            target,
+            engine=engine,
+            gpu=gpu,
+            cpus=cpus,
+            memory_mib=memory,
+            ssh_key=ssh_key,
+            region=region,
+            zone=zone,
+            instance_type=instance_type,
+            spot=spot,
+            spot_only=spot_only,
+            subnet=subnet,
+            public_ip=public_ip,
+            ssh_from=ssh_from,
+            identity=identity,
+            disk_gib=disk,
+            warm_up_mib_s=warm_up,
+        ),
     )
     found = service.launch(Paths.from_environment(), progress, request)
     emit(report.launched(found), found.document(), as_json=json)
 
 
-@task(help={"cloud": CLOUD + "; without it all", "json": JSON})
+LOOKED = CLOUD + "; without it this machine, and each cloud that was launched on from here or has credentials"
+
+
+@task(help={"cloud": LOOKED, "json": JSON})
 @command
 def instances(c: Context, cloud: str = "", json: bool = False) -> None:
     """List the instances that were launched, with their ages and ends."""
-    from launch import service  # noqa: PLC0415
+    from launch import flags, service  # noqa: PLC0415
 
-    found = service.instances(Paths.from_environment(), clouds_from(cloud))
+    found = service.instances(Paths.from_environment(), flags.clouds(cloud), progress=Progress())
     emit(report.instances(found), [asdict(one) for one in found], as_json=json)
 
 
@@ -224,7 +270,7 @@ def instances(c: Context, cloud: str = "", json: bool = False) -> None:
     help={
         "launch": "one launch (see ./inv instances)",
         "all": "every launch",
-        "cloud": CLOUD + "; without it all",
+        "cloud": LOOKED,
         "yes": "do not ask",
         "ca": CA,
         "json": JSON,
@@ -236,7 +282,7 @@ def destroy(c: Context, launch: str = "", all: bool = False, cloud: str = "", ye
     from launch import flags, service  # noqa: PLC0415
 
     paths, progress = Paths.from_environment(), Progress()
-    plan = service.plan_destroy(paths, clouds_from(cloud), launch or None, everything=all)
+    plan = service.plan_destroy(paths, flags.clouds(cloud), launch or None, everything=all)
     if not confirmed(plan, report.removal_plan(plan), plan.document(), yes=yes, as_json=json):
         return
     found = service.destroy(paths, progress, plan, flags.pat_if_any(progress), ca=flags.file(ca, "--ca"))
@@ -244,14 +290,14 @@ def destroy(c: Context, launch: str = "", all: bool = False, cloud: str = "", ye
     found.require_nothing_left()
 
 
-@task(help={"cloud": CLOUD + "; without it all", "yes": "do not ask", "ca": CA, "json": JSON})
+@task(help={"cloud": LOOKED, "yes": "do not ask", "ca": CA, "json": JSON})
 @command
 def reap(c: Context, cloud: str = "", yes: bool = False, ca: str = "", json: bool = False) -> None:
     """Remove whatever is past its time, and what killed launches left; shows the plan until it is confirmed."""
     from launch import flags, service  # noqa: PLC0415
 
     paths, progress = Paths.from_environment(), Progress()
-    plan = service.plan_reap(paths, clouds_from(cloud))
+    plan = service.plan_reap(paths, flags.clouds(cloud))
     if not confirmed(plan, report.removal_plan(plan), plan.document(), yes=yes, as_json=json):
         return
     found = service.reap(paths, progress, plan, flags.pat_if_any(progress), ca=flags.file(ca, "--ca"))
@@ -270,13 +316,26 @@ def demo(c: Context, engine: str = "vm", json: bool = False) -> None:
     emit(report.demonstration(found), found.document(), as_json=json)
 
 
-@task(help={"organization": ORGANIZATION, "pool": POOL, "json": JSON})
+@task(
+    iterable=["region"],
+    help={
+        "cloud": "local and aws, several with commas: the accounts to be examined; without it this machine",
+        "region": "where launches are wanted; may be given several times; without it where images.yaml bakes and copies to",
+        "instance-type": "types that must be possible there, with commas; without it one with a GPU of images.yaml",
+        "organization": ORGANIZATION,
+        "pool": POOL,
+        "json": JSON,
+    },
+)
 @command
-def doctor(c: Context, organization: str = "", pool: str = "", json: bool = False) -> None:
-    """Say what this machine lacks for a bake and a launch, each with the exact fix."""
+def doctor(
+    c: Context, region: list[str], cloud: str = "local", instance_type: str = "", organization: str = "", pool: str = "", json: bool = False
+) -> None:
+    """Say what this machine or a cloud account lacks for a bake and a launch, each with the exact fix."""
     from goldbake import host  # noqa: PLC0415
 
-    rows = host.examine(Paths.from_environment(), organization=organization, pool=pool)
+    types = [word.strip() for word in instance_type.split(",") if word.strip()]
+    rows = host.examine(Paths.from_environment(), clouds_from(cloud), regions=region, types=types, organization=organization, pool=pool)
     emit(report.doctor(rows), [row.document() for row in rows], as_json=json)
     host.require_fit(rows)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from goldbake import proc
-from goldbake.errors import MissingError
+from goldbake.config.load import load_config
+from goldbake.config.model import Cloud
+from goldbake.errors import MissingError, UsageError
 from goldbake.finding import Finding
 from goldbake.local import vm
 from goldbake.log import Progress
@@ -41,6 +43,9 @@ LAUNCH_CONTAINER: Mapping[str, str] = {
     "nsenter": "util-linux",
 }
 """The same for a launch on this machine, per engine."""
+
+CLOUD: Mapping[str, str] = {"ssh": "openssh-client", "ssh-keyscan": "openssh-client"}
+"""The same for a bake in a cloud."""
 
 NEEDED_BYTES = 12_000_000_000
 """A first bake: Go's caches 5 GB when Packer has to be built, layers 3 GB, raw disk 2.5 GB, artifact 0.6 GB."""
@@ -81,13 +86,30 @@ def install_command(packages: Iterable[str]) -> str:
     return f"sudo apt-get install --no-install-recommends {' '.join(packages)}"
 
 
-def examine(paths: Paths, *, organization: str = "", pool: str = "") -> list[Finding]:
-    """Look at everything that a bake and a launch need from this machine, and at Azure DevOps when it is configured; changes nothing.
+def examine(
+    paths: Paths,
+    clouds: Sequence[Cloud] = (Cloud.LOCAL,),
+    *,
+    regions: Sequence[str] = (),
+    types: Sequence[str] = (),
+    organization: str = "",
+    pool: str = "",
+) -> list[Finding]:
+    """Look at everything that a bake and a launch in these clouds need, and at Azure DevOps when it is configured; changes nothing.
 
-    What only a launch needs is not required: the launch installs it, or says how.
+    `regions` and `types` are those of launches in a cloud. Raises UsageError for a cloud that is not part of this version.
     """
     from goldbake.azdo import examine as azdo  # noqa: PLC0415 (HTTP is slow to import, and a bake needs none)
 
+    looks = {Cloud.LOCAL: lambda: _local(paths), Cloud.AWS: lambda: _aws(paths, regions, types)}
+    unknown = [cloud for cloud in clouds if cloud not in looks]
+    if unknown:
+        raise UsageError(f"doctor for {unknown[0]} is not part of this version", hint=f"--cloud {','.join(looks)}")
+    return [row for cloud in clouds for row in looks[cloud]()] + azdo.examine(organization, pool)
+
+
+def _local(paths: Paths) -> list[Finding]:
+    """What a local bake needs of this machine. What only a launch needs is not required: the launch installs it, or says how."""
     rows = [_program(program, package) for program, package in BAKE.items()]
     launch = {program: package for program, package in {**LAUNCH_VM, **LAUNCH_CONTAINER}.items() if program not in BAKE}
     rows += [replace(_program(program, package), required=False) for program, package in launch.items()]
@@ -95,14 +117,38 @@ def examine(paths: Paths, *, organization: str = "", pool: str = "") -> list[Fin
     rows.append(_overlay())
     rows.append(_acceleration())
     rows.append(_space(paths.cache))
-    return rows + azdo.examine(organization, pool)
+    return rows
+
+
+def _aws(paths: Paths, regions: Sequence[str], types: Sequence[str]) -> list[Finding]:
+    """What AWS needs: SSH here, and in the account what the images of images.yaml need. `types`: the cheapest with each GPU of the images."""
+    from goldbake.clouds.aws import examine as aws  # noqa: PLC0415 (the SDK takes a second)
+    from goldbake.clouds.aws.types import CHEAPEST  # noqa: PLC0415
+
+    images = [image for image in load_config(paths.images_yaml, paths.scripts).images.values() if Cloud.AWS in image.clouds]
+    bakes = [
+        aws.Bake(
+            image.aws.region,
+            image.aws.instance_type,
+            image.os,
+            network=image.aws.subnet or image.aws.vpc,
+            session_manager=image.aws.communicator == "session-manager",
+        )
+        for image in images
+    ]
+    wanted = list(types) or [name for name, gpu in CHEAPEST if any(gpu in image.gpus for image in images)]
+    copies = [copy.region for image in images for copy in image.aws.copies]
+    places = list(regions) or [*(bake.region for bake in bakes), *copies]
+    rows = [_program(program, package) for program, package in CLOUD.items()]
+    return rows + aws.examine(list(dict.fromkeys(places)), list(dict.fromkeys(wanted)), bakes=bakes, strict=bool(types))
 
 
 def require_fit(rows: Iterable[Finding]) -> None:
     """Raise MissingError when a required row is not good."""
     bad = [row for row in rows if row.required and not row.good]
     if bad:
-        raise MissingError(f"{len(bad)} of the requirements of a local bake are not met", hint=bad[0].fix)
+        named = ", ".join(dict.fromkeys(row.what for row in bad))
+        raise MissingError(f"{len(bad)} of the requirements are not met: {named}", hint=bad[0].fix)
 
 
 def _program(program: str, package: str) -> Finding:

@@ -11,7 +11,8 @@ import pytest
 
 from goldbake import host, proc
 from goldbake.azdo import credentials
-from goldbake.errors import MissingError
+from goldbake.config.model import Cloud
+from goldbake.errors import MissingError, UsageError
 from goldbake.finding import Finding
 from goldbake.log import Progress
 from goldbake.paths import PROJECT, Paths
@@ -91,6 +92,12 @@ def test_doctor_tells_of_a_wrong_organization_and_a_bake_does_not_need_it(tmp_pa
     assert "http://tfs.example/foo" in row.state
 
 
+def test_doctor_says_which_clouds_it_knows(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="doctor for azure is not part of this version") as error:
+        host.examine(Paths(tmp_path, tmp_path / "cache", tmp_path / "state"), (Cloud.LOCAL, Cloud.AZURE))
+    assert error.value.hint == "--cloud local,aws"
+
+
 def test_a_bake_does_not_import_http() -> None:
     """It takes a tenth of a second, and a bake with nothing to do takes less."""
     code = "import sys, goldbake.host, goldbake.bake; sys.exit('httpx' in sys.modules)"
@@ -105,4 +112,4 @@ def test_doctor_fails_with_the_first_fix() -> None:
     with pytest.raises(MissingError) as error:
         host.require_fit([Finding("mmdebstrap", "missing", "install it"), Finding("disk", "full", "free it")])
     assert error.value.hint == "install it"
-    assert "2 of" in error.value.message
+    assert error.value.message == "2 of the requirements are not met: mmdebstrap, disk"

@@ -68,14 +68,21 @@ class Aws:
         """Service Quotas of a region."""
         return cast("ServiceQuotasClient", self._client("service-quotas", region, False))
 
-    def sts(self, region: str) -> STSClient:
+    def sts(self, region: str, *, once: bool = False) -> STSClient:
         """Who this is."""
-        return cast("STSClient", self._client("sts", region, False))
+        return cast("STSClient", self._client("sts", region, once))
 
-    def regions(self, ask: str) -> tuple[str, ...]:
+    def knows(self, region: str) -> bool:
+        """Whether the SDK has heard of the region; it may be newer than the SDK. Asks nobody."""
+        found: list[str] = [
+            name for part in self._session.get_available_partitions() for name in self._session.get_available_regions("ec2", part)
+        ]
+        return region in found
+
+    def regions(self, ask: str, *, once: bool = False) -> tuple[str, ...]:
         """The regions that are enabled for this account, asked in region `ask`. Raises Failure."""
         try:
-            answer = self.ec2(ask).describe_regions(
+            answer = self.ec2(ask, once=once).describe_regions(
                 Filters=[{"Name": "opt-in-status", "Values": ["opt-in-not-required", "opted-in"]}],
             )
         except (BotoCoreError, ClientError) as error:

@@ -137,6 +137,7 @@ def instances(found: Sequence[Instance]) -> str:
 def removal_plan(plan: RemovalPlan) -> str:
     """What would be removed."""
     lines = [f"launch {busy} is left alone: a process is at work on it" for busy in plan.busy]
+    lines += plan.unseen
     if not plan:
         return "\n".join([*lines, "there is nothing to remove"])
     for doomed in plan.launches:

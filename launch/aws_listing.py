@@ -10,12 +10,10 @@ from goldbake.clouds import tags
 from goldbake.config.model import Cloud
 from launch.aws_network import AGENTS, SHARED
 from launch.base import Instance, Resource
+from launch.journal import BAKE
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-
-BAKE = "bake-"
-"""How the launch id of what a bake has made begins; a launch's own id has no hyphen."""
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TypedDict
 
 from goldbake.azdo import credentials
+from goldbake.cli import clouds_from
+from goldbake.config.model import Cloud
 from goldbake.errors import UsageError
 from goldbake.log import Progress
 from goldbake.secret import Secret
+from launch.base import CloudOptions, Market
 from launch.local import Engine, LocalOptions
 
 _DURATION = re.compile(r"(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s?)?", re.ASCII)
@@ -62,6 +66,73 @@ def file(name: str, flag: str) -> Path | None:
     if not path.is_file():
         raise UsageError(f"{flag} {name} is no file", hint="name a file that exists")
     return path
+
+
+def clouds(text: str) -> tuple[Cloud, ...] | None:
+    """The clouds that `--cloud` names; None without it: the service then chooses. Raises UsageError for a word that is no cloud."""
+    return clouds_from(text) if text else None
+
+
+class Machine(TypedDict):
+    """What kind of machine, on this machine and in a cloud."""
+
+    local: LocalOptions
+    options: CloudOptions
+
+
+def machine(
+    cloud: Cloud,
+    *,
+    engine: str = "",
+    gpu: bool = False,
+    cpus: int = 0,
+    memory_mib: int = 0,
+    region: str = "",
+    zone: str = "",
+    instance_type: str = "",
+    spot: bool = False,
+    spot_only: bool = False,
+    subnet: str = "",
+    public_ip: bool = False,
+    ssh_from: str = "",
+    ssh_key: str = "",
+    identity: str = "",
+    disk_gib: int = 0,
+    warm_up_mib_s: int = 0,
+) -> Machine:
+    """What the flags of a launch say about its machines. Raises UsageError for one that means nothing in this cloud, or cannot be."""
+    here = {"--engine": engine, "--gpu": gpu, "--cpus": cpus, "--memory": memory_mib}
+    elsewhere = {
+        "--region": region, "--zone": zone, "--instance-type": instance_type, "--spot": spot, "--spot-only": spot_only, "--subnet": subnet,
+        "--public-ip": public_ip, "--ssh-from": ssh_from, "--identity": identity, "--disk": disk_gib, "--warm-up": warm_up_mib_s,
+    }  # fmt: skip
+    wrong = next((flag for flag, value in (elsewhere if cloud is Cloud.LOCAL else here).items() if value), "")
+    if wrong:
+        raise UsageError(f"{wrong} means nothing with --cloud {cloud}", hint="see `./inv --help launch`")
+    if cloud is Cloud.LOCAL:
+        found = local(engine or Engine.VM, gpu=gpu, ssh_key=ssh_key, cpus=cpus or 2, memory_mib=memory_mib or 2048)
+        return Machine(local=found, options=CloudOptions())
+    if disk_gib < 0 or warm_up_mib_s < 0:
+        raise UsageError("--disk and --warm-up are not negative", hint="leave them out for the image's own size and speed")
+    market = Market.SPOT_ONLY if spot_only else Market.SPOT_FIRST if spot else Market.ON_DEMAND
+    options = CloudOptions(
+        regions=_words(region), zones=_words(zone), types=_words(instance_type), market=market, subnet=subnet, public_address=public_ip,
+        ssh_from=_block(ssh_from), key=ssh_key, identity=identity, disk_gib=disk_gib, warm_up_mib_s=warm_up_mib_s,
+    )  # fmt: skip
+    return Machine(local=LocalOptions(), options=options)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def _block(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        return str(ip_network(text))
+    except ValueError as error:
+        raise UsageError(f"--ssh-from {text} is no block of addresses: {error}", hint="as 203.0.113.7/32 for one address") from error
 
 
 def local(engine: str, *, gpu: bool = False, ssh_key: str = "", cpus: int = 2, memory_mib: int = 2048) -> LocalOptions:

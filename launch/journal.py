@@ -21,6 +21,9 @@ import filelock
 from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError
 
+BAKE = "bake-"
+"""How the launch id of what a bake has made begins; a launch's own id has no hyphen."""
+
 
 class State(StrEnum):
     """How far a launch is."""
@@ -57,22 +60,23 @@ class Entry:
 
 
 class Journal:
-    """The folder of all launches of this user on this machine."""
+    """The folder of all launches of this user on this machine. `bakes` is the folder in which each bake that runs holds a lock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, bakes: Path | None = None) -> None:
         self._folder = folder
+        self._bakes = bakes or folder.parent / "bakes"
         self._mutex = threading.RLock()
 
     @contextmanager
     def locked(self, launch_id: str) -> Iterator[None]:
         """Work on a launch. Raises GoldbakeError at once when another process does."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock(launch_id).parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self._lock(launch_id), thread_local=False)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout as error:
             raise GoldbakeError(
-                f"another goldbake is at work on launch {launch_id}",
+                f"another goldbake is at work on {launch_id if launch_id.startswith(BAKE) else f'launch {launch_id}'}",
                 hint="wait for it to end, or end it with Ctrl-C: it then removes what it made",
             ) from error
         try:
@@ -94,6 +98,10 @@ class Journal:
             return True
         lock.release()
         return False
+
+    def is_known(self, launch_id: str) -> bool:
+        """Whether a launch or a bake was begun here: its entry or its lock is here."""
+        return self._path(launch_id).exists() or self._lock(launch_id).exists()
 
     def write(self, entry: Entry) -> None:
         """Put the entry on disk, whole, before this returns."""
@@ -145,6 +153,8 @@ class Journal:
         return self._folder / f"{launch_id}.json"
 
     def _lock(self, launch_id: str) -> Path:
+        if launch_id.startswith(BAKE):
+            return self._bakes / f"{launch_id.removeprefix(BAKE)}.lock"
         return self._folder / f"{launch_id}.lock"
 
 

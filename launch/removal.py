@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +15,7 @@ from goldbake.errors import GoldbakeError, UsageError
 from goldbake.log import Progress
 from launch.agents import AgentState, Directory
 from launch.base import Launcher, Resource
-from launch.journal import Entry, Journal, State
+from launch.journal import BAKE, Entry, Journal, State
 from launch.userdata import agent_name
 
 OpenDirectory = Callable[[Entry], AbstractContextManager[Directory] | None]
@@ -55,12 +55,14 @@ class RemovalPlan:
 
     launches: tuple[Doomed, ...]
     busy: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+    """Clouds that nobody named and that could not be looked at, each with the reason."""
 
     def __bool__(self) -> bool:
         return bool(self.launches)
 
     def document(self) -> dict[str, Any]:
-        return {"launches": [doomed.document() for doomed in self.launches], "busy": list(self.busy)}
+        return {"launches": [doomed.document() for doomed in self.launches], "busy": list(self.busy), "unseen": list(self.unseen)}
 
 
 @dataclass
@@ -94,27 +96,40 @@ class RemovalReport:
             raise GoldbakeError(f"the machines are gone, and these agents are still registered: {named}", hint=f"set AZP_TOKEN and {again}")
 
 
-def plan_destroy(journal: Journal, launchers: Mapping[Cloud, Launcher], launch_id: str | None, *, everything: bool = False) -> RemovalPlan:
-    """What the end of one launch, or of all, would remove. Raises UsageError when there is no such launch, or none is named."""
-    known = _known(journal, launchers)
+def plan_destroy(
+    journal: Journal,
+    launchers: Mapping[Cloud, Launcher],
+    launch_id: str | None,
+    *,
+    everything: bool = False,
+    named: Collection[Cloud] | None = None,
+) -> RemovalPlan:
+    """What the end of one launch, or of all, would remove. Raises UsageError when there is no such launch, or none is named.
+
+    A failure to look at a cloud that is not in `named` is part of the plan; without `named` every failure is raised.
+    """
+    if launch_id is not None and (entry := journal.read(launch_id)) is not None and entry.cloud in launchers:
+        return RemovalPlan((Doomed(launch_id, entry.cloud, "asked for", tuple(launchers[entry.cloud].resources(launch_id)), entry),))
+    known, unseen = _known(journal, launchers, named)
     if launch_id is not None and launch_id not in known:
-        raise UsageError(f"there is no launch {launch_id}", hint=_choice(known))
+        raise UsageError(f"there is no launch {launch_id}", hint="; ".join((_choice(known), *unseen)))
     if launch_id is None and not everything:
         raise UsageError("which launch is to be destroyed?", hint=_choice(known))
     wanted = [launch_id] if launch_id is not None else list(known)
-    return RemovalPlan(tuple(replace(known[name], why="asked for") for name in wanted))
+    return RemovalPlan(tuple(replace(known[name], why="asked for") for name in wanted), unseen=unseen)
 
 
-def plan_reap(journal: Journal, launchers: Mapping[Cloud, Launcher], now: float) -> RemovalPlan:
-    """What is past its time, or was left by a process that was killed. `now` is seconds since 1970."""
+def plan_reap(journal: Journal, launchers: Mapping[Cloud, Launcher], now: float, *, named: Collection[Cloud] | None = None) -> RemovalPlan:
+    """What is past its time, or was left by a process that was killed. `now` is seconds since 1970; `named` as for `plan_destroy`."""
     doomed, busy = [], []
-    for launch_id, found in _known(journal, launchers).items():
-        why = _overdue(found, launchers[found.cloud].shared, now)
+    known, unseen = _known(journal, launchers, named)
+    for launch_id, found in known.items():
+        why = _overdue(found, launchers[found.cloud].shared, journal.is_known(launch_id), now)
         if why and journal.is_locked(launch_id):
             busy.append(launch_id)
         elif why:
             doomed.append(replace(found, why=why))
-    return RemovalPlan(tuple(doomed), tuple(busy))
+    return RemovalPlan(tuple(doomed), tuple(busy), unseen)
 
 
 def carry_out(
@@ -267,24 +282,36 @@ class Removal:
         return ""
 
 
-def _known(journal: Journal, launchers: Mapping[Cloud, Launcher]) -> dict[str, Doomed]:
-    """Every launch that has a journal here or a resource anywhere we look, oldest journal first."""
+def _known(
+    journal: Journal, launchers: Mapping[Cloud, Launcher], named: Collection[Cloud] | None
+) -> tuple[dict[str, Doomed], tuple[str, ...]]:
+    """Every launch that has a journal here or a resource anywhere we look, oldest journal first; and which clouds were not looked at."""
     entries = {entry.launch_id: entry for entry in journal.all() if entry.cloud in launchers}
     found: dict[str, list[Resource]] = {launch_id: [] for launch_id in entries}
     clouds = {launch_id: entry.cloud for launch_id, entry in entries.items()}
+    unseen = []
     for cloud, launcher in launchers.items():
-        for resource in launcher.resources():
+        try:
+            resources = launcher.resources()
+        except GoldbakeError as error:
+            if named is None or cloud in named:
+                raise
+            unseen.append(f"{cloud} was not looked at: {error.message}")
+            continue
+        for resource in resources:
             found.setdefault(resource.launch_id, []).append(resource)
             clouds.setdefault(resource.launch_id, cloud)
-    return {name: Doomed(name, clouds[name], "", tuple(of), entries.get(name)) for name, of in found.items()}
+    return {name: Doomed(name, clouds[name], "", tuple(of), entries.get(name)) for name, of in found.items()}, tuple(unseen)
 
 
-def _overdue(found: Doomed, shared: bool, now: float) -> str:
-    """Why reap may take a launch; empty when it may not."""
+def _overdue(found: Doomed, shared: bool, known: bool, now: float) -> str:
+    """Why reap may take a launch; empty when it may not. `known`: it was begun on this machine."""
     expires = [resource.expires for resource in found.resources if resource.expires is not None]
     expires += [found.entry.expires] if found.entry else []
     if expires and max(expires) <= now:
         return f"its time was over {now - max(expires):.0f} s ago"
+    if found.entry is None and found.launch_id.startswith(BAKE):
+        return "the bake that made it is gone" if known else ""
     if found.entry is None:
         return "" if shared else "it has no journal"
     return {

@@ -6,17 +6,17 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from goldbake.azdo.organization import organization_url
 from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError, MissingError, UsageError
 from goldbake.log import Progress
 from goldbake.paths import Paths
-from goldbake.records import ImageRecord, Records
+from goldbake.records import ImageRecord
 from goldbake.secret import Secret
 from launch import removal
 from launch.agents import Directory, azure_devops
@@ -24,71 +24,21 @@ from launch.base import Instance, Launcher, LaunchSpec
 from launch.fleet import Fleet, Started
 from launch.journal import Entry, Journal, State
 from launch.local import LocalLauncher, LocalOptions
+from launch.recorded import artifacts, described, find_image, require_checked
+from launch.registry import journal_of, launcher_for, launchers_for, launches
 from launch.removal import RemovalPlan, RemovalReport
+from launch.request import LaunchReport, LaunchRequest
 from launch.userdata import UserData
 
+__all__ = [
+    "LaunchReport", "LaunchRequest", "RemovalPlan", "RemovalReport", "destroy", "entries", "find_image", "instances", "instances_folder",
+    "launch", "launches", "plan_destroy", "plan_reap", "reap",
+]  # fmt: skip
+
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that is read as something else
+_SEALS_AT_ONCE = 16
 _CA_FROM_ENVIRONMENT_MAX = 8192
 """A file of trusted certificates up to this size is a company's own, and the instances need it too; a larger one is a system's whole list."""
-
-
-@dataclass(frozen=True)
-class LaunchRequest:
-    """What a person asks for."""
-
-    organization: str
-    pat: Secret = field(repr=False)
-    pool: str = "Default"
-    cloud: Cloud = Cloud.LOCAL
-    image: str | None = None
-    artifact: str | None = None
-    """Exactly this one: an AMI, an image or a file."""
-    count: int = 1
-    prefix: str = "goldbake"
-    labels: Mapping[str, str] = field(default_factory=dict)
-    work: str = ""
-    proxy: str = ""
-    ca: Path | None = None
-    """Certificates to trust besides the system's, here and in the instances."""
-    ephemeral: bool = False
-    ttl: int = 4 * 3600
-    """Seconds."""
-    wait: bool = True
-    timeout: float = 900.0
-    """Longest wait for an agent, in seconds."""
-    create_pool: bool = False
-    local: LocalOptions = field(default_factory=LocalOptions)
-
-
-@dataclass(frozen=True)
-class LaunchReport:
-    """What runs now."""
-
-    launch_id: str
-    cloud: Cloud
-    image: str
-    artifact: str
-    pool: str
-    pool_page: str
-    expires: int
-    seconds: float
-    started: tuple[Started, ...]
-    notes: tuple[str, ...] = ()
-
-    def document(self) -> dict[str, Any]:
-        """The JSON document of the outer contract."""
-        return {
-            "launch": self.launch_id,
-            "cloud": self.cloud.value,
-            "image": self.image,
-            "artifact": self.artifact,
-            "pool": self.pool,
-            "pool_page": self.pool_page,
-            "expires": self.expires,
-            "seconds": round(self.seconds, 3),
-            "instances": [found.document() for found in self.started],
-            "notes": list(self.notes),
-        }
 
 
 def launch(
@@ -112,10 +62,9 @@ def launch(
     launch_id = (new_id or _new_id)()
     organization = organization_url(request.organization)
     record = find_image(paths, request)
-    if record.checks is None:
-        progress.warn(f"{record.artifact} was baked without checks")
+    require_checked(record, request)
     ca = request.ca or _ca_from_environment()
-    engine = launcher or _launcher(request.cloud, paths, request.local)
+    engine = launcher or launcher_for(request.cloud, paths, request.options, request.local)
     opened = directory or azure_devops(organization, request.pat, ca=request.ca, progress=progress)
     with opened as agents:
         pool_id = agents.pool(request.pool, create=request.create_pool)
@@ -145,6 +94,8 @@ def launch(
             organization=organization,
             expires=int(created) + request.ttl,
             user_data=told.text(request.cloud),
+            artifacts=artifacts(record, request),
+            described=described(paths, record),
         )
         engine.prepare(spec, progress)
         entry = Entry(
@@ -160,6 +111,7 @@ def launch(
             created=created,
             expires=spec.expires,
             simulated=agents.simulated,
+            options=dict(engine.remembers(spec)),
         )
         started, notes = _run(paths, progress, request, engine, agents, spec, entry, clock)
     return LaunchReport(
@@ -176,29 +128,45 @@ def launch(
     )
 
 
-def instances(paths: Paths, clouds: Sequence[Cloud], *, launchers: Mapping[Cloud, Launcher] | None = None) -> list[Instance]:
-    """Every instance that has our tags, oldest first."""
-    found = [instance for launcher in _launchers(paths, clouds, launchers).values() for instance in launcher.instances()]
+def instances(
+    paths: Paths,
+    clouds: Sequence[Cloud] | None,
+    *,
+    progress: Progress | None = None,
+    launchers: Mapping[Cloud, Launcher] | None = None,
+) -> list[Instance]:
+    """Every instance that has our tags, oldest first. Without `clouds` as `launch.registry.launchers_for` chooses them."""
+    progress = progress or Progress()
+    looked, found = launchers_for(paths, clouds, launchers), list[Instance]()
+    for cloud, launcher in looked.launchers.items():
+        try:
+            found += launcher.instances()
+        except GoldbakeError as error:
+            if cloud in looked.named:
+                raise
+            progress.warn(f"{cloud} was not looked at: {error.message}")
     return sorted(found, key=lambda instance: (instance.created, instance.number))
 
 
 def plan_destroy(
     paths: Paths,
-    clouds: Sequence[Cloud],
+    clouds: Sequence[Cloud] | None,
     launch_id: str | None,
     *,
     everything: bool = False,
     launchers: Mapping[Cloud, Launcher] | None = None,
 ) -> RemovalPlan:
     """What `destroy` would remove. Raises UsageError for a launch that is not there."""
-    return removal.plan_destroy(Journal(launches(paths)), _launchers(paths, clouds, launchers), launch_id, everything=everything)
+    looked = launchers_for(paths, clouds, launchers)
+    return removal.plan_destroy(journal_of(paths), looked.launchers, launch_id, everything=everything, named=looked.named)
 
 
 def plan_reap(
-    paths: Paths, clouds: Sequence[Cloud], *, launchers: Mapping[Cloud, Launcher] | None = None, now: Callable[[], float] = time.time
+    paths: Paths, clouds: Sequence[Cloud] | None, *, launchers: Mapping[Cloud, Launcher] | None = None, now: Callable[[], float] = time.time
 ) -> RemovalPlan:
     """What `reap` would remove: what is past its time, and what killed processes left."""
-    return removal.plan_reap(Journal(launches(paths)), _launchers(paths, clouds, launchers), now())
+    looked = launchers_for(paths, clouds, launchers)
+    return removal.plan_reap(journal_of(paths), looked.launchers, now(), named=looked.named)
 
 
 def destroy(
@@ -214,9 +182,9 @@ def destroy(
 ) -> RemovalReport:
     """Carry out a plan; without a PAT the agents stay registered, and the report names them. `cautious` as `reap` does it."""
     clouds = tuple({doomed.cloud for doomed in plan.launches})
-    found = _launchers(paths, clouds, launchers)
+    found = launchers_for(paths, clouds, launchers).launchers
     opener = open_directory or _opener(pat, ca, progress)
-    return removal.carry_out(plan, Journal(launches(paths)), found, opener, progress, cautious=cautious)
+    return removal.carry_out(plan, journal_of(paths), found, opener, progress, cautious=cautious)
 
 
 def reap(
@@ -235,39 +203,12 @@ def reap(
 
 def entries(paths: Paths) -> list[Entry]:
     """The launches that have a journal here, oldest first."""
-    return Journal(launches(paths)).all()
-
-
-def launches(paths: Paths) -> Path:
-    """The folder of the journals."""
-    return paths.state / "launches"
+    return journal_of(paths).all()
 
 
 def instances_folder(paths: Paths) -> Path:
     """Where instances of this machine have their folders."""
     return LocalLauncher(paths, LocalOptions()).root
-
-
-def find_image(paths: Paths, request: LaunchRequest) -> ImageRecord:
-    """The newest usable artifact of the image, or exactly the one asked for. Raises UsageError when there is none."""
-    store = Records(paths.records)
-    of_cloud = [record for record in store.all() if record.cloud == request.cloud]
-    if request.artifact:
-        wanted = str(Path(request.artifact).absolute()) if request.cloud is Cloud.LOCAL else request.artifact
-        exact = next((record for record in of_cloud if record.artifact in (wanted, request.artifact)), None)
-        if exact is None or not store.usable(exact):
-            known = ", ".join(record.artifact for record in of_cloud[:3]) or "none"
-            raise UsageError(
-                f"{request.artifact} is not recorded as an artifact for {request.cloud}, or was changed", hint=f"recorded: {known}"
-            )
-        return exact
-    named = [record for record in of_cloud if request.image is None or record.image == request.image]
-    found = next((record for record in named if store.usable(record)), None)
-    if found is None:
-        what = f"image {request.image}" if request.image else "image"
-        flag = f" --image {request.image}" if request.image else ""
-        raise UsageError(f"there is no baked {what} for {request.cloud}", hint=f"bake it: ./inv bake --cloud {request.cloud}{flag}")
-    return found
 
 
 def _run(
@@ -281,13 +222,14 @@ def _run(
     clock: Callable[[], float],
 ) -> tuple[tuple[Started, ...], tuple[str, ...]]:
     """From the journal to running instances, or to nothing left."""
-    journal = Journal(launches(paths))
+    journal = journal_of(paths)
     with journal.locked(spec.launch_id):
         try:
             journal.write(entry)
             fleet = Fleet(spec, launcher, directory, entry.pool_id, journal, progress, timeout=request.timeout, clock=clock)
             started = fleet.start(wait=request.wait)
-            notes = tuple(filter(None, (launcher.seal(found.instance) for found in started))) if request.wait else ()
+            notes = _sealed(launcher, started) if request.wait else ()
+            started = _with_addresses(launcher, spec, started)
             journal.set_state(_current(journal, entry), State.RUNNING)
         except BaseException as error:
             _remove_all(paths, progress, launcher, directory, journal, entry, error)
@@ -295,6 +237,26 @@ def _run(
     for note in notes:
         progress.warn(note)
     return started, notes
+
+
+def _sealed(launcher: Launcher, started: Sequence[Started]) -> tuple[str, ...]:
+    """Take the user-data of all instances away from outside, several at once; returns what a person should know."""
+    with ThreadPoolExecutor(max_workers=_SEALS_AT_ONCE, thread_name_prefix="seal") as pool:
+        return tuple(filter(None, pool.map(lambda found: launcher.seal(found.instance), started)))
+
+
+def _with_addresses(launcher: Launcher, spec: LaunchSpec, started: tuple[Started, ...]) -> tuple[Started, ...]:
+    """A cloud gives a public address only after its create call: look once more, for all."""
+    if not any(launcher.shared and found.online for found in started):
+        return started
+    try:
+        now = {instance.id: instance for instance in launcher.instances(spec.launch_id)}
+    except GoldbakeError:
+        return started  # they are online, and that is what was asked for
+    return tuple(
+        replace(found, instance=replace(found.instance, address=now[found.instance.id].address)) if found.instance.id in now else found
+        for found in started
+    )
 
 
 def _remove_all(
@@ -367,18 +329,6 @@ def _require_fitting_agent(record: ImageRecord, directory: Directory, organizati
             f"{record.artifact} holds the simulated agent, and {organization} is a real service",
             hint=f"bake with the real one: ./inv bake --cloud {record.cloud} --agent microsoft",
         )
-
-
-def _launcher(cloud: Cloud, paths: Paths, options: LocalOptions) -> Launcher:
-    if cloud is not Cloud.LOCAL:
-        raise UsageError(f"launching on {cloud} is not part of this version", hint="./inv launch --cloud local")
-    return LocalLauncher(paths, options)
-
-
-def _launchers(paths: Paths, clouds: Sequence[Cloud], given: Mapping[Cloud, Launcher] | None) -> dict[Cloud, Launcher]:
-    if given is not None:
-        return {cloud: launcher for cloud, launcher in given.items() if cloud in clouds}
-    return {cloud: _launcher(cloud, paths, LocalOptions()) for cloud in clouds if cloud is Cloud.LOCAL}
 
 
 def _opener(pat: Secret | None, ca: Path | None, progress: Progress) -> removal.OpenDirectory:

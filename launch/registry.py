@@ -1,0 +1,82 @@
+"""Which launcher belongs to which cloud, and which clouds are looked at when nobody names any. An SDK is imported only with its cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from goldbake.config.model import Cloud
+from goldbake.errors import UsageError
+from goldbake.paths import Paths
+from launch.base import CloudOptions, Launcher
+from launch.journal import Journal
+from launch.local import LocalLauncher, LocalOptions
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The launchers of the clouds that are looked at. Of those not in `named`, a failure to look is told and no more."""
+
+    launchers: Mapping[Cloud, Launcher]
+    named: frozenset[Cloud]
+
+
+def journal_of(paths: Paths) -> Journal:
+    """The journal of this user on this machine, which knows the locks of bakes as well."""
+    return Journal(launches(paths), bakes=paths.state / "bakes")
+
+
+def launches(paths: Paths) -> Path:
+    """The folder of the journals."""
+    return paths.state / "launches"
+
+
+def launcher_for(cloud: Cloud, paths: Paths, options: CloudOptions | None = None, local: LocalOptions | None = None) -> Launcher:
+    """The launcher of a cloud. Raises UsageError for one that has none yet, MissingError when there are no credentials for it."""
+    make = _MAKERS.get(cloud)
+    if make is None:
+        raise UsageError(f"launching on {cloud} is not part of this version", hint=f"--cloud takes {' or '.join(_MAKERS)}")
+    return make(paths, options or CloudOptions(), local or LocalOptions())
+
+
+def launchers_for(paths: Paths, clouds: Sequence[Cloud] | None, given: Mapping[Cloud, Launcher] | None = None) -> Looked:
+    """The launchers of these clouds; with None of this machine, of every cloud that has a journal here, and of those with credentials.
+
+    `given` stands for all launchers that there are. Raises MissingError for a named cloud without credentials.
+    """
+    used = {entry.cloud for entry in journal_of(paths).all()}
+    named = frozenset(clouds if clouds is not None else {Cloud.LOCAL} | used)
+    if given is not None:
+        wanted = {cloud: launcher for cloud, launcher in given.items() if clouds is None or cloud in clouds}
+        return Looked(wanted, named)
+    looked = [cloud for cloud in _MAKERS if cloud in named or (clouds is None and _is_configured(cloud))]
+    if clouds is not None:
+        looked = [cloud for cloud in clouds if cloud in _MAKERS or len(clouds) == 1]
+    return Looked({cloud: launcher_for(cloud, paths) for cloud in looked}, named)
+
+
+def _local(paths: Paths, options: CloudOptions, local: LocalOptions) -> Launcher:
+    return LocalLauncher(paths, local)
+
+
+def _aws(paths: Paths, options: CloudOptions, local: LocalOptions) -> Launcher:
+    from launch.aws import REGIONS, AwsLauncher  # noqa: PLC0415
+
+    def regions_of(launch_id: str) -> Sequence[str]:
+        entry = journal_of(paths).read(launch_id)
+        return [region for region in entry.options.get(REGIONS, "").split(",") if region] if entry else ()
+
+    return AwsLauncher(options, regions_of=regions_of)
+
+
+def _is_configured(cloud: Cloud) -> bool:
+    """Whether a cloud has credentials here, as far as can be told without asking it."""
+    if cloud is Cloud.AWS:
+        from goldbake.clouds.aws import session  # noqa: PLC0415
+
+        return session.is_configured()
+    return cloud is Cloud.LOCAL
+
+
+_MAKERS: dict[Cloud, Callable[[Paths, CloudOptions, LocalOptions], Launcher]] = {Cloud.LOCAL: _local, Cloud.AWS: _aws}

@@ -33,17 +33,15 @@ def test_no_code_has_two_rows() -> None:
     assert [code for code, count in Counter(row.code for row in ROWS).items() if count > 1] == []
 
 
-@pytest.mark.parametrize("row", [*ROWS, *(worded.row for worded in WORDED)], ids=lambda row: row.code)
-def test_every_row_is_a_sentence_a_next_step_and_a_source(row: object) -> None:
-    found = row if hasattr(row, "meaning") else None
-    assert found is not None
-    assert found.meaning.endswith(".")
-    assert found.meaning[0].isupper() or found.meaning.startswith("~")
-    assert found.fix
-    assert not found.fix.endswith(".")
-    assert found.source
-    assert "{" not in found.meaning.replace("{action}", "")
-    assert "{" not in found.fix.replace("{region}", "")
+def test_every_row_is_a_sentence_a_next_step_and_a_source() -> None:
+    for row in [*ROWS, *(worded.row for worded in WORDED)]:
+        assert row.meaning.endswith("."), row.code
+        assert row.meaning[0].isupper() or row.meaning.startswith("~"), row.code
+        assert row.fix, row.code
+        assert not row.fix.endswith("."), row.code
+        assert row.source, row.code
+        assert "{" not in row.meaning.replace("{action}", ""), row.code
+        assert "{" not in row.fix.replace("{region}", ""), row.code
 
 
 @pytest.mark.parametrize(
@@ -197,8 +195,8 @@ def test_an_error_of_the_sdk_that_has_no_row_is_read_as_its_nearest_kin() -> Non
     assert failure(BotoCoreError(), doing="x", region="y").scope is Scope.REQUEST
 
 
-def test_what_the_fake_service_answers_is_read_by_its_code(fake: FakeAws, aws: Aws) -> None:
-    fake.refuse(
+def test_what_the_fake_service_answers_is_read_by_its_code(fake_aws: FakeAws, aws: Aws) -> None:
+    fake_aws.refuse(
         "VcpuLimitExceeded", "RunInstances", message="You have requested more vCPU capacity than your current vCPU limit of 0 allows"
     )
     with pytest.raises(ClientError) as error:

@@ -42,13 +42,16 @@ _COPY_TRIES = 5
 
 
 class AwsImages:
-    """AMIs of the account of the default credential chain. `pause` waits a number of seconds."""
+    """AMIs of the account of the default credential chain. `pause` waits a number of seconds, `patience` is how long removals are waited for."""
 
     cloud = Cloud.AWS
 
-    def __init__(self, aws: Aws | None = None, *, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, aws: Aws | None = None, *, pause: Callable[[float], None] = time.sleep, patience: float = aws_leftovers.PATIENCE_S
+    ) -> None:
         self._aws = aws or Aws()
         self._pause = pause
+        self._patience = patience
 
     def region(self, image: Image) -> str:
         return image.aws.region
@@ -154,7 +157,8 @@ class AwsImages:
 
     def remove_leftovers(self, bake_id: str, region: str, *, images: bool) -> list[str]:
         with _asking(f"remove what bake {bake_id} has made", region):
-            return [str(one) for one in aws_leftovers.remove(self._ec2(region), bake_id, self._pause, images=images)]
+            left = aws_leftovers.remove(self._ec2(region), bake_id, self._pause, images=images, patience=self._patience)
+            return [str(one) for one in left]
 
     def copies(self, image: Image) -> tuple[str, ...]:
         return tuple(copy.region for copy in image.aws.copies)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import ImageTypeDef
 
 _POLL_S = 5.0
-_ROUNDS = 60
-"""Five minutes: an instance with a GPU may take two to end, and its group goes only after it."""
+PATIENCE_S = 300.0
+"""An instance with a GPU may take two minutes to end, and its group goes only after it."""
 _BUSY = ("DependencyViolation", "VolumeInUse", "InvalidNetworkInterface.InUse", "InvalidSnapshot.InUse", "IncorrectState")
 """Not yet: something that is on its way out still uses it."""
 
@@ -37,10 +37,10 @@ def existing(ec2: EC2Client, bake_id: str, *, images: bool) -> list[Left]:
     return found if images else [one for one in found if one.kind not in ("image", "snapshot")]
 
 
-def remove(ec2: EC2Client, bake_id: str, pause: Callable[[float], None], *, images: bool) -> list[Left]:
-    """Delete everything of a bake, again and again until nothing is left; returns what there still is after five minutes."""
+def remove(ec2: EC2Client, bake_id: str, pause: Callable[[float], None], *, images: bool, patience: float = PATIENCE_S) -> list[Left]:
+    """Delete everything of a bake, again and again until nothing is left; returns what there still is after `patience` seconds."""
     left = existing(ec2, bake_id, images=images)
-    for _ in range(_ROUNDS):
+    for _ in range(int(patience / _POLL_S)):
         if not left:
             break
         for one in left:

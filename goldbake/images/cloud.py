@@ -132,6 +132,7 @@ def complete(bench: Bench, image: Image, record: ImageRecord) -> ImageRecord:
     if failures:
         first = failures[0]
         first.message = f"{record.artifact} is baked and recorded, but: " + "; ".join(failure.message for failure in failures)
+        first.args = (first.message,)
         first.hint = (
             f"{first.hint}; the same command goes on where it stopped" if first.hint else "the same command goes on where it stopped"
         )
@@ -301,6 +302,7 @@ class _Run:
         text = f"{len(self.left)} things of bake {self._id} are left in {self._region}: {', '.join(self.left)}"
         if isinstance(error, GoldbakeError):
             error.message += f"; {text}"
+            error.args = (error.message,)
             error.hint = how
         else:
             bench.warn(f"{text}; {how}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -259,3 +260,21 @@ def test_packages_that_nothing_needs_go(machine: Machine, mirror: Mirror) -> Non
     machine.does("clean-image", {})
     assert "linux-aws-headers-6.8.0-1020" not in machine.installed()
     assert "docker-ce" in machine.installed()
+
+
+def test_a_clouds_manifest_is_completed_with_kernels_and_packages(machine: Machine) -> None:
+    machine.write(f"{UPLOADED}/files/manifest.json", '{"image": "x", "kernels": [], "variables": {"A": "é"}, "packages": {}}')
+    machine.write("/boot/vmlinuz-6.1.0-9-amd64", "")
+    machine.write("/boot/vmlinuz-6.1.0-10-amd64", "")
+    machine.does_twice("write-manifest", {})
+    manifest = json.loads(machine.read("/usr/share/goldbake/manifest.json"))
+    assert list(manifest) == ["image", "kernels", "variables", "packages"]
+    assert manifest["kernels"] == ["6.1.0-10-amd64", "6.1.0-9-amd64"]
+    assert manifest["variables"] == {"A": "é"}
+    assert manifest["packages"] == machine.installed()
+    assert machine.ok("stat", "-c", "%a %U", "/usr/share/goldbake/manifest.json").strip() == "644 root"
+
+
+def test_without_a_manifest_to_complete_nothing_is_written(machine: Machine) -> None:
+    assert "there is no manifest.json to complete" in machine.fails("write-manifest", {})
+    assert not machine.exists("/usr/share/goldbake/manifest.json")

@@ -169,3 +169,31 @@ def test_task_takes_as_many_names_as_there_are(words: list[str], monkeypatch: py
     monkeypatch.setattr("sys.argv", argv)
     Program(namespace=Collection(pin)).run(argv, exit=False)
     assert got == [(words, True)]
+
+
+def test_the_highest_exit_code_of_several_clouds_is_raised_and_the_others_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.raise_worst([])
+    with pytest.raises(MissingError, match="no credentials"):
+        cli.raise_worst([UsageError("no such image"), MissingError("no credentials"), GoldbakeError("odd")])
+    assert capsys.readouterr().err == "error: no such image\nerror: odd\n"
+
+
+@pytest.mark.parametrize(
+    ("results", "single", "printed"),
+    [
+        ([("one", {"a": 1})], None, {"a": 1}),
+        ([("one", {"a": 1}), ("two", {"b": 2})], None, [{"a": 1}, {"b": 2}]),
+        ([("one", {"a": 1})], False, [{"a": 1}]),
+        ([], False, []),
+    ],
+)
+def test_json_is_one_document_for_one_cloud_and_a_list_for_several(
+    capsys: pytest.CaptureFixture[str], results: list[tuple[str, object]], single: bool | None, printed: object
+) -> None:
+    cli.emit_each(results, as_json=True, single=single)
+    assert json.loads(capsys.readouterr().out) == printed
+
+
+def test_a_single_cloud_that_failed_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.emit_each([], as_json=True, single=True)
+    assert capsys.readouterr().out == ""

@@ -149,3 +149,45 @@ def test_a_wrong_name_is_refused_with_the_names_that_exist(name: str, cloud: Clo
     with pytest.raises(UsageError, match=message) as caught:
         image_named(config(), name, cloud)
     assert "distro" in caught.value.hint or "local" in caught.value.hint
+
+
+def in_aws(scripts: Path, base_image: str = "ami-1", **aws: object) -> BakePlan:
+    wanted = config(aws=aws)
+    return plan(wanted, Lock(pins={}), "distro", Cloud.AWS, scripts, AgentSource.MICROSOFT, base_image=base_image)
+
+
+def test_a_newer_base_image_is_another_image_from_the_first_layer_on(scripts: Path) -> None:
+    before, after = in_aws(scripts), in_aws(scripts, "ami-2")
+    assert changed(before, after) == ["kernel", "driver", "agent", "finish"]
+    assert before.fingerprint != after.fingerprint
+    assert after.base_image == "ami-2"
+
+
+@pytest.mark.parametrize("settings", [{"encrypt": True}, {"region": "eu-west-1"}, {"boot_mode": "uefi"}])
+def test_a_setting_that_is_in_the_image_makes_another_one(scripts: Path, settings: dict[str, object]) -> None:
+    assert in_aws(scripts).fingerprint != in_aws(scripts, **settings).fingerprint
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"spot": True},
+        {"instance_type": "m7i.large"},
+        {"copies": [{"region": "eu-west-1"}]},
+        {"share_with": ["111122223333"]},
+        {"subnet": ""},
+    ],
+)
+def test_where_it_is_built_and_who_may_use_it_is_not_in_the_image(scripts: Path, settings: dict[str, object]) -> None:
+    assert in_aws(scripts).fingerprint == in_aws(scripts, **settings).fingerprint
+
+
+def test_settings_of_a_cloud_do_not_change_the_image_of_this_machine(scripts: Path) -> None:
+    assert planned(scripts).fingerprint == planned(scripts, config(aws={"region": "eu-west-1"}, gcp={"zone": "us-west1-a"})).fingerprint
+
+
+def test_the_script_that_writes_the_manifest_is_an_input_of_clouds_only(scripts: Path) -> None:
+    before, here = in_aws(scripts), planned(scripts)
+    (scripts / "write-manifest.sh").write_text("echo other")
+    assert in_aws(scripts).fingerprint != before.fingerprint
+    assert planned(scripts).fingerprint == here.fingerprint

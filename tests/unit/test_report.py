@@ -69,3 +69,19 @@ def test_doctor_shows_the_fix() -> None:
 
 def test_figures_are_aligned() -> None:
     assert report.figures({"cold_s": 1.23456}) == "cold_s             1.235"
+
+
+def test_a_record_of_a_cloud_tells_region_base_and_copies(artifact: Path) -> None:
+    changes = {"cloud": Cloud.AWS, "artifact": "ami-1", "region": "us-east-1", "base": "ami-0", "copies": {"eu-west-1": "ami-2"}}
+    found = record(artifact).model_copy(update=changes)
+    lines = report.record(found, reused=False).splitlines()
+    assert lines[1:5] == ["artifact  ami-1", "region    us-east-1", "base      ami-0", "copy      ami-2 in eu-west-1"]
+    head, row = report.images([found]).splitlines()
+    assert head.endswith("COPIES")
+    assert row.endswith("ami-1 (us-east-1)  eu-west-1")
+
+
+def test_preview_of_a_cloud_tells_base_and_places() -> None:
+    base = {"id": "ami-0", "name": "debian-12", "owner": "1", "created": "2026-11-10T12:00:00.000Z"}
+    lines = report.preview(Preview("tiny", Cloud.AWS, False, {"agent": False}, base, ("us-east-1a: c7i.xlarge in subnet-1",))).splitlines()
+    assert lines[1:3] == ["base image ami-0 (debian-12, 2026-11-10)", "on us-east-1a: c7i.xlarge in subnet-1"]

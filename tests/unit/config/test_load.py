@@ -598,3 +598,26 @@ def test_a_wrong_lock_is_refused_with_its_lines(tmp_path: Path) -> None:
         "images.lock.yaml:7: pins.b: there is no key 'key'; keys: version, url, sha256, fingerprint",
     ]
     assert "./inv pin" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("{region: Virginia}", "region: 'Virginia' is no AWS region; as us-east-1"),
+        ("{subnet: sub-1}", "subnet: 'sub-1' is no subnet's id; as subnet-0123456789abcdef0"),
+        ("{ssh_from: [0.0.0.0/0]}", "ssh_from[0]: '0.0.0.0/0' is no block of addresses; as 192.0.2.10/32; not the whole Internet"),
+        ("{volume_throughput: 1000}", "volume_throughput: 1000 is too large; at most 750"),
+        ("{boot_mode: bios}", "boot_mode: 'bios' is unknown; valid: any, legacy-bios, uefi, uefi-preferred"),
+        (
+            "{share_with: [me]}",
+            "share_with[0]: 'me' is neither an AWS account nor an organization; 12 digits, or the ARN of an organization or organizational unit",
+        ),
+        (
+            "{copies: [{region: eu-west-1, key: x}]}",
+            "copies[0]: there is no key 'key'; did you mean 'kms_key'? keys: region, kms_key",
+        ),
+    ],
+)
+def test_a_wrong_setting_of_aws_is_told_with_its_line_and_key(tmp_path: Path, settings: str, told: str) -> None:
+    lines = refused(tmp_path, GOOD.replace("    secure_boot: false\n", f"    secure_boot: false\n    aws: {settings}\n"))
+    assert [line.removeprefix("images.yaml:13: images.base.aws.") for line in lines] == [told]

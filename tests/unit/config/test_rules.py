@@ -262,3 +262,52 @@ def test_every_problem_points_at_a_key_of_the_image() -> None:
             value: object = image(**changes)
             for key in problem.keys:
                 value = getattr(value, str(key))
+
+
+AWS = {
+    "a session without a profile": ({"communicator": "session-manager"}, ("aws", "communicator"), "needs an instance profile"),
+    "an open port that is not used": (
+        {"communicator": "session-manager", "instance_profile": "builders", "ssh_from": ["192.0.2.0/24"]},
+        ("aws", "ssh_from"),
+        "opens no port",
+    ),
+    "a private address that nobody may reach": ({"address": "private"}, ("aws", "address"), "this machine is not seen"),
+    "a key for nothing": ({"kms_key": "alias/images"}, ("aws", "kms_key"), "nothing is encrypted"),
+    "a copy's key for nothing": (
+        {"copies": [{"region": "eu-west-1", "kms_key": "alias/images"}]},
+        ("aws", "copies", 0, "kms_key"),
+        "nothing is encrypted",
+    ),
+    "readers of what AWS's own key encrypts": ({"encrypt": True, "share_with": ["111122223333"]}, ("aws", "kms_key"), "cannot be shared"),
+    "a copy at home": ({"copies": [{"region": "us-east-1"}]}, ("aws", "copies", 0, "region"), "has the image already"),
+    "two copies in a region": (
+        {"copies": [{"region": "eu-west-1"}, {"region": "eu-west-1"}]},
+        ("aws", "copies", 1, "region"),
+        "has the image already",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "keys", "what"), AWS.values(), ids=AWS)
+def test_settings_of_aws_that_contradict_each_other(settings: dict[str, object], keys: tuple[str | int, ...], what: str) -> None:
+    described = image(clouds=["aws"], aws=settings)
+    (found,) = problems("base", described)
+    assert found.keys == keys
+    assert what in found.what
+    assert found.fix
+    assert problems("base", image(clouds=["gcp"], aws=settings)) == []
+
+
+def test_all_settings_of_aws_together_are_fine() -> None:
+    settings = {
+        "spot": True,
+        "communicator": "session-manager",
+        "instance_profile": "builders",
+        "address": "private",
+        "encrypt": True,
+        "kms_key": "alias/images",
+        "copies": [{"region": "eu-west-1", "kms_key": "alias/images"}],
+        "share_with": ["111122223333"],
+        "boot_mode": "uefi",
+    }
+    assert problems("base", image(clouds=["aws"], aws=settings)) == []

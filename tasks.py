@@ -317,11 +317,10 @@ def demo(c: Context, engine: str = "vm", json: bool = False) -> None:
 
 
 @task(
-    iterable=["region"],
     help={
-        "cloud": "local and aws, several with commas: the accounts to be examined; without it this machine",
-        "region": "where launches are wanted; may be given several times; without it where images.yaml bakes and copies to",
-        "instance-type": "types that must be possible there, with commas; without it one with a GPU of images.yaml",
+        "cloud": "local or aws, or both with a comma: what is to be examined; without it this machine",
+        "region": "clouds only: where launches are wanted: A,B; without it where images.yaml bakes and copies to",
+        "instance-type": "clouds only: types that must be possible there: A,B; without it one with a GPU of images.yaml",
         "organization": ORGANIZATION,
         "pool": POOL,
         "json": JSON,
@@ -329,13 +328,19 @@ def demo(c: Context, engine: str = "vm", json: bool = False) -> None:
 )
 @command
 def doctor(
-    c: Context, region: list[str], cloud: str = "local", instance_type: str = "", organization: str = "", pool: str = "", json: bool = False
+    c: Context, cloud: str = "local", region: str = "", instance_type: str = "", organization: str = "", pool: str = "", json: bool = False
 ) -> None:
     """Say what this machine or a cloud account lacks for a bake and a launch, each with the exact fix."""
     from goldbake import host  # noqa: PLC0415
 
-    types = [word.strip() for word in instance_type.split(",") if word.strip()]
-    rows = host.examine(Paths.from_environment(), clouds_from(cloud), regions=region, types=types, organization=organization, pool=pool)
+    rows = host.examine(
+        Paths.from_environment(),
+        clouds_from(cloud),
+        regions=words_from(region),
+        types=words_from(instance_type),
+        organization=organization,
+        pool=pool,
+    )
     emit(report.doctor(rows), [row.document() for row in rows], as_json=json)
     host.require_fit(rows)
 

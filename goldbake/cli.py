@@ -157,12 +157,17 @@ def confirmed(plan: object, text: str, document: Any, *, yes: bool, as_json: boo
     return False
 
 
+def words_from(text: str) -> tuple[str, ...]:
+    """The words of a flag that takes several with commas: each once, in their order."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
 def clouds_from(text: str, *, most: int | None = None) -> tuple[Cloud, ...]:
     """The clouds that a `--cloud` flag names, separated by commas; empty means all of them.
 
     Raises UsageError for a word that is no cloud, or for more than `most` of them.
     """
-    words = [word.strip() for word in text.split(",") if word.strip()] or list(Cloud)
+    words = words_from(text) or tuple(Cloud)
     unknown = [word for word in words if word not in set(Cloud)]
     if unknown:
         raise UsageError(f"there is no cloud {unknown[0]!r}", hint=f"clouds: {', '.join(Cloud)}")

@@ -1,4 +1,4 @@
-"""What an error of EC2 or of the SDK means. The codes are in `refusals.py`; docs/reference/errors-aws.md is made of them."""
+"""What an error of EC2 or of the SDK means. The codes are in `refusals*.py`; docs/reference/errors-aws.md is made of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ import re
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from goldbake.clouds.aws.refusals import CODES_PAGE, GROUPS, QUOTAS, WORDED
+from goldbake.clouds.aws.refusals import CAPACITY, CODES_PAGE, QUOTAS, STATES, WORDED
+from goldbake.clouds.aws.refusals_access import CREDENTIALS, SDK
+from goldbake.clouds.aws.refusals_requests import PASSING, REQUEST
 from goldbake.clouds.failure import Failure, Refusal, Scope
 from goldbake.errors import Exit
 
+GROUPS = {
+    "Capacity": CAPACITY,
+    "Quotas": QUOTAS,
+    "Permissions and credentials": CREDENTIALS,
+    "The SDK's own errors about credentials": SDK,
+    "Passing": PASSING,
+    "The request": REQUEST,
+    "An instance that ends after it was started": STATES,
+}
+"""Title of a chapter of the reference page → its rows."""
 ROWS: tuple[Refusal, ...] = tuple(row for rows in GROUPS.values() for row in rows)
 ERRORS = {row.code: row for row in ROWS}
 QUOTA_CODES = frozenset(row.code for row in QUOTAS if row.code != "PendingVerification")

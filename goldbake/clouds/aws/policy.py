@@ -33,7 +33,9 @@ class Purpose(StrEnum):
     SESSION_MANAGER = "session-manager"
     """A bake with `aws.communicator: session-manager`."""
     PROFILE = "profile"
-    """A bake with `aws.instance_profile`, a launch with `--instance-profile`."""
+    """A bake with `aws.instance_profile`, a launch with `--identity`."""
+    ENCRYPT = "encrypt"
+    """A bake with `aws.encrypt`, and launches of its image: the key's own policy may be needed as well."""
 
 
 _BAKE, _LAUNCH, _DESTROY, _DOCTOR = Purpose.BAKE, Purpose.LAUNCH, Purpose.DESTROY, Purpose.DOCTOR
@@ -137,6 +139,10 @@ def document(purposes: Collection[Purpose] = tuple(Purpose)) -> dict[str, Any]:
         passed = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
         statements.append(_allow("UseInstanceProfile", ["iam:GetInstanceProfile"], ["arn:aws:iam::*:instance-profile/*"]))
         statements.append(_allow("PassRole", ["iam:PassRole"], ["arn:aws:iam::*:role/*"], passed))
+    if Purpose.ENCRYPT in wanted:
+        through = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
+        key = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"]
+        statements.append(_allow("UseKey", key, ["arn:aws:kms:*:*:key/*"], through))
     if Purpose.SESSION_MANAGER in wanted:
         statements += _session_manager()
     return {"Version": "2012-10-17", "Statement": [statement for statement in statements if statement["Action"]]}

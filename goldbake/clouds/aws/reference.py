@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from goldbake.clouds.aws.refusals import CODES_PAGE, GROUPS, WORDED
+from goldbake.clouds.aws.errors import GROUPS
+from goldbake.clouds.aws.refusals import CODES_PAGE, WORDED
 from goldbake.clouds.failure import Failure, Refusal, Scope
 from goldbake.paths import PROJECT
 
@@ -28,7 +29,7 @@ def reference() -> str:
     lines = [
         "# Errors of AWS",
         "",
-        "<!-- Generated from goldbake/clouds/aws/refusals.py by `python -m goldbake.clouds.aws.reference`; change it there. -->",
+        "<!-- Generated from goldbake/clouds/aws/refusals*.py by `python -m goldbake.clouds.aws.reference`; change it there. -->",
         "",
         "The message of an error ends with AWS's own code and words; look the code up here. ACTION stands for what was tried, as",
         "`ec2:RunInstances`, REGION for its region. A launch goes on where the reach says so, and ends with exit code 5 when no place is left;",

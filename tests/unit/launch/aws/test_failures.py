@@ -1,0 +1,180 @@
+"""Whatever EC2 refuses, at whatever call: the right places are tried, the message and exit code are right, and nothing is left."""
+
+from __future__ import annotations
+
+import pytest
+
+from goldbake.clouds.aws.errors import ERRORS, ROWS
+from goldbake.clouds.failure import Failure, Scope
+from goldbake.errors import CapacityError, Exit, GoldbakeError
+from launch import service
+from launch.base import Market
+from launch.fleet import TRIES
+from tests.fakes.aws import START
+from tests.unit.launch.aws.conftest import ABROAD, HOME, Field
+
+ZONES = ("us-east-1a", "us-east-1b")
+CODES = [row.code for row in ROWS if not row.code.startswith(("Server.", "Client.")) and not row.code.endswith(("Error", "NotFoundException"))]
+"""The codes that a call of EC2 can answer: not the reasons of an instance's end, and not the SDK's own exceptions."""
+
+
+def _failed(field: Field, **more: object) -> GoldbakeError:
+    with pytest.raises(GoldbakeError) as caught:
+        field.launch(**more)  # type: ignore[arg-type]
+    _nothing_left(field)
+    assert "\n" not in caught.value.message
+    return caught.value
+
+
+def _nothing_left(field: Field) -> None:
+    assert field.left() == []
+    assert service.entries(field.paths) == []
+
+
+def _exit_of(code: str) -> Exit:
+    return Failure(ERRORS[code].scope, code, "", exit_code=ERRORS[code].exit_code).exit_code
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_at_run_instances(aws_field: Field, code: str) -> None:
+    """One instance, two zones at home and one abroad: the scope says how many of them are asked."""
+    aws_field.fake.refuse(code, "RunInstances", times=None)
+    options = {"zones": (*ZONES, "eu-west-1a")}
+    error = _failed(aws_field, options=options)
+    calls = [call for call in aws_field.fake.calls if call.action == "RunInstances"]
+    tried = {
+        Scope.RETRY: ["us-east-1a"] * TRIES,
+        Scope.ZONE: ["us-east-1a", "us-east-1b", "eu-west-1a"],
+        Scope.REGION: ["us-east-1a", "eu-west-1a"],
+        Scope.ACCOUNT: ["us-east-1a"],
+        Scope.REQUEST: ["us-east-1a"],
+    }[ERRORS[code].scope]
+    assert [call.zone for call in calls] == tried
+    assert code in error.message
+    if ERRORS[code].scope in (Scope.ZONE, Scope.REGION):
+        assert isinstance(error, CapacityError)
+    else:
+        assert error.exit_code is _exit_of(code)
+        assert error.hint
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_at_every_override_of_a_fleet(aws_field: Field, code: str) -> None:
+    """Two instances of two types: a region is one place, and no code of one override stops what another one can do."""
+    aws_field.fake.refuse(code, START, times=None)
+    error = _failed(aws_field, count=2, options={"types": ("g5.xlarge", "g6.xlarge"), "zones": (*ZONES, "eu-west-1a")})
+    calls = [call for call in aws_field.fake.calls if call.action == "CreateFleet"]
+    tried = {
+        Scope.RETRY: [HOME] * TRIES,
+        Scope.ZONE: [HOME, ABROAD],
+        Scope.REGION: [HOME, ABROAD],
+        Scope.ACCOUNT: [HOME],
+        Scope.REQUEST: [HOME],
+    }[ERRORS[code].scope]
+    assert [call.region for call in calls] == tried
+    assert len({call.parameters["ClientToken"] for call in calls}) == len(calls)  # each was answered: the next is a new request
+    assert code in error.message
+    (first, *_) = calls
+    overrides = first.parameters["LaunchTemplateConfigs"][0]["Overrides"]
+    assert [override["InstanceType"] for override in overrides] == ["g5.xlarge"] * 2 + ["g6.xlarge"] * 2
+    if ERRORS[code].scope not in (Scope.ZONE, Scope.REGION):
+        assert error.exit_code is _exit_of(code)
+
+
+@pytest.mark.parametrize("action", ["CreateSecurityGroup", "CreateLaunchTemplate", "CreateFleet"])
+@pytest.mark.parametrize("scope", list(Scope))
+def test_every_scope_at_the_calls_around(aws_field: Field, action: str, scope: Scope) -> None:
+    code = next(row.code for row in ROWS if row.scope is scope and row.code in CODES)
+    aws_field.fake.refuse(code, action, times=None)
+    error = _failed(aws_field, count=2)
+    regions = [call.region for call in aws_field.fake.calls if call.action == action]
+    assert set(regions) == ({HOME, ABROAD} if scope in (Scope.ZONE, Scope.REGION) else {HOME})
+    assert code in error.message
+    assert "CreateFleet" not in aws_field.fake.actions() or action == "CreateFleet"
+
+
+@pytest.mark.parametrize("action", ["DescribeImages", "DescribeInstanceTypeOfferings", "DescribeVpcs", "DescribeSubnets", "DescribeRouteTables"])
+def test_a_look_that_is_denied_ends_the_launch_before_anything_is_made(aws_field: Field, action: str) -> None:
+    aws_field.fake.refuse("UnauthorizedOperation", action, times=None)
+    error = _failed(aws_field)
+    assert error.exit_code is Exit.MISSING
+    assert action in error.message
+    assert aws_field.fake.actions() == []
+
+
+def test_a_connection_that_ends_without_an_answer_does_not_start_a_second_instance(aws_field: Field) -> None:
+    aws_field.fake.refuse("x", "RunInstances", done=True, drop=True)
+    (started,) = aws_field.launch().started
+    assert [one.id for one in aws_field.held("instance")] == [started.instance.id]
+
+
+def test_a_full_zone_is_left_for_the_next(aws_field: Field) -> None:
+    aws_field.fake.book.capacity[("us-east-1a", "g5.xlarge", False)] = 0
+    assert aws_field.launch().started[0].instance.place == "us-east-1b"
+
+
+def test_a_quota_of_zero_leaves_the_region_and_names_the_quota(aws_field: Field) -> None:
+    aws_field.fake.book.quotas["us-east-1", "L-DB2E81BA"] = 0.0
+    aws_field.fake.refuse("VcpuLimitExceeded", "RunInstances", region=HOME, times=None)
+    assert aws_field.launch().started[0].instance.place == "eu-west-1a"
+    assert [call.region for call in aws_field.fake.calls if call.action == "RunInstances"] == [HOME, ABROAD]
+    assert "L-DB2E81BA" in aws_field.said.getvalue()
+
+
+def test_spot_falls_back_to_on_demand(aws_field: Field) -> None:
+    aws_field.fake.refuse("InsufficientInstanceCapacity", START, spot=True, times=None)
+    options = {"market": Market.SPOT_FIRST, "regions": (HOME,), "zones": ZONES}
+    (started,) = aws_field.launch(options=options).started
+    assert started.instance.place == "us-east-1a"
+    calls = [(call.zone, call.spot) for call in aws_field.fake.calls if call.action == "RunInstances"]
+    assert calls == [("us-east-1a", True), ("us-east-1b", True), ("us-east-1a", False)]
+    assert aws_field.held("spot-instances-request") == []
+
+
+def test_spot_only_does_not_fall_back(aws_field: Field) -> None:
+    aws_field.fake.refuse("MaxSpotInstanceCountExceeded", START, spot=True, times=None)
+    error = _failed(aws_field, count=2, options={"market": Market.SPOT_ONLY})
+    assert error.exit_code is Exit.CAPACITY
+    assert "us-east-1 (spot): MaxSpotInstanceCountExceeded; eu-west-1 (spot)" in error.message
+
+
+def test_a_fleet_that_is_short_is_filled_up_elsewhere(aws_field: Field) -> None:
+    for zone in ("a", "b", "c", "d", "e", "f"):
+        aws_field.fake.book.capacity[(f"us-east-1{zone}", "g5.xlarge", False)] = 1 if zone in "ab" else 0
+    report = aws_field.launch(count=3)
+    assert sorted(started.instance.place for started in report.started) == ["eu-west-1a", "us-east-1a", "us-east-1b"]
+    assert sorted(started.instance.number for started in report.started) == [1, 2, 3]
+    targets = [
+        call.parameters["TargetCapacitySpecification"]["TotalTargetCapacity"] for call in aws_field.fake.calls if call.action == "CreateFleet"
+    ]
+    assert [int(target) for target in targets] == [3, 1]
+    aws_field.destroy()
+    assert aws_field.left() == []
+
+
+@pytest.mark.parametrize("code", [row.code for row in ROWS if row.code.startswith(("Server.", "Client."))])
+def test_an_instance_that_ends_after_its_create_call_ends_the_launch(aws_field: Field, code: str) -> None:
+    aws_field.fake.doom(code, "as EC2 words it")
+    error = _failed(aws_field)
+    assert code in error.message
+    assert error.exit_code is _exit_of(code)
+
+
+def test_an_instance_that_is_not_listed_yet_is_not_dead(aws_field: Field) -> None:
+    aws_field.fake.book.lag = 3
+    assert aws_field.launch(count=2).started
+
+
+def test_a_template_that_cannot_be_deleted_goes_with_the_launch(aws_field: Field) -> None:
+    aws_field.fake.refuse("UnauthorizedOperation", "DeleteLaunchTemplate", times=1)
+    assert len(aws_field.launch(count=2).started) == 2
+    assert [one.kind for one in aws_field.held("launch-template")] == ["launch-template"]
+    assert "delete the launch template" in aws_field.said.getvalue()
+    aws_field.destroy()
+    assert aws_field.left() == []
+
+
+def test_a_metadata_service_that_stays_on_is_told_and_no_failure(aws_field: Field) -> None:
+    aws_field.fake.refuse("UnauthorizedOperation", "ModifyInstanceMetadataOptions", times=None)
+    (note,) = aws_field.launch().notes
+    assert "stays readable" in note

@@ -21,6 +21,8 @@ from goldbake.images import cloud as cloud_images
 from goldbake.images import failed_checks
 from goldbake.images import local as local_images
 from goldbake.images.base import Base, CloudImages
+from goldbake.images.copies import complete
+from goldbake.images.job import Job
 from goldbake.local import disk, vm
 from goldbake.local.layers import Layers
 from goldbake.log import Progress
@@ -78,7 +80,7 @@ def preview(
     side, todo, lock, base = _planned_in(cloud, side, paths, progress, image, agent_wanted)
     records = Records(paths.records)
     found = records.find(todo.name, cloud, todo.fingerprint)
-    exists = found is not None and cloud_images.usable(cloud_images.Bench(side, lock, paths, progress, records), todo.image, found)
+    exists = found is not None and cloud_images.usable(Job(side, lock, paths, progress, records), todo.image, found)
     places = tuple(f"{attempt.place}: {attempt.reason}" for attempt in side.attempts(todo.image))
     return Preview(todo.name, cloud, exists, {layer.name: exists for layer in todo.layers}, base.document(), places)
 
@@ -195,12 +197,12 @@ def _bake_in(
 ) -> Outcome:
     side, todo, lock, base = _planned_in(cloud, side, paths, progress, image, agent_wanted)
     records = Records(paths.records)
-    bench = cloud_images.Bench(side, lock, paths, progress, records, stop)
+    job = Job(side, lock, paths, progress, records, stop)
     with exclusive(paths.cache / f"bake-{cloud}-{todo.name}.lock", f"the bake of {todo.name} for {cloud}", progress, stop=stop):
         found = None if force else records.find(todo.name, cloud, todo.fingerprint)
-        if found is not None and cloud_images.usable(bench, todo.image, found):
-            return Outcome(cloud_images.complete(bench, todo.image, found), reused=True)
-        return Outcome(cloud_images.bake(bench, todo, base, check=check), reused=False)
+        if found is not None and cloud_images.usable(job, todo.image, found):
+            return Outcome(complete(job, todo.image, found), reused=True)
+        return Outcome(cloud_images.bake(job, todo, base, check=check), reused=False)
 
 
 def _bake_local(todo: BakePlan, lock: Lock, paths: Paths, progress: Progress, records: Records, *, check: bool) -> ImageRecord:

@@ -15,6 +15,7 @@ from goldbake.config.model import Cloud
 from goldbake.errors import ChecksFailed, UsageError
 from goldbake.exclusive import exclusive
 from goldbake.images import cloud as cloud_images
+from goldbake.images.job import Job
 from goldbake.images.local import require_root
 from goldbake.log import Progress
 from goldbake.paths import Paths
@@ -44,7 +45,7 @@ def image(paths: Paths, progress: Progress, cloud: Cloud, name: str | None) -> C
             raise UsageError(
                 f"{record.artifact} is in {record.region}, and images.yaml names {side.region(todo.image)}", hint="bake it there"
             )
-        return cloud_images.check(cloud_images.Bench(side, lock, paths, progress, records), todo, record)
+        return cloud_images.check(Job(side, lock, paths, progress, records), todo, record)
     require_root()
     machine.ensure_packages(machine.BAKE, progress)
     work = paths.work / f"check-{record.fingerprint[:12]}"

@@ -39,6 +39,9 @@ _NO_SPOT = re.compile(r"There is no Spot capacity available[^\n]*|[^\n]*Insuffic
 """Of a fleet without instances the plugin prints the message only, and after some retries the code only."""
 _STARTING = "start a build instance"
 _COPY_TRIES = 5
+_LOOKS, _LOOK_S = 6, 5.0
+_SOON = datetime.timedelta(minutes=10)
+"""EC2 takes no time in the past for a deprecation."""
 
 
 class AwsImages:
@@ -180,11 +183,19 @@ class AwsImages:
                     TagSpecifications=listed,
                     **encryption,
                 )["ImageId"]
-            if self.find(copied, region) is not None:
+            if self._appears(copied, region):
                 return copied
         raise Failure(
             Scope.REGION, "CopyIsGone", f"copies of {artifact} in {region} were deleted {_COPY_TRIES} times", exit_code=Exit.FAILED
         )
+
+    def _appears(self, artifact: str, region: str) -> bool:
+        """Whether an image that was just asked for can be seen: EC2 may take some seconds to show it."""
+        for _ in range(_LOOKS):
+            if self.find(artifact, region) is not None:
+                return True
+            self._pause(_LOOK_S)
+        return False
 
     def copied(self, artifact: str, region: str, tags: Mapping[str, str]) -> bool:
         with _asking(f"look at the copy {artifact}", region):
@@ -230,7 +241,8 @@ class AwsImages:
             if settings.deprecate_after_days:
                 found = ec2.describe_images(ImageIds=[artifact])["Images"][0]
                 born = datetime.datetime.fromisoformat(found["CreationDate"])
-                ec2.enable_image_deprecation(ImageId=artifact, DeprecateAt=born + datetime.timedelta(days=settings.deprecate_after_days))
+                ends = born + datetime.timedelta(days=settings.deprecate_after_days)
+                ec2.enable_image_deprecation(ImageId=artifact, DeprecateAt=max(ends, datetime.datetime.now(datetime.UTC) + _SOON))
             elif ec2.describe_images(ImageIds=[artifact])["Images"][0].get("DeprecationTime"):
                 ec2.disable_image_deprecation(ImageId=artifact)
 

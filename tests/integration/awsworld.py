@@ -231,8 +231,8 @@ class World:
         )
         network.make_namespace(machine.namespace)
         network.connect(machine.namespace, folder / "slirp.log", host_loopback=False)
-        proc.run(["nsenter", f"--net={machine.namespace}", "ip", "address", "add", f"{ADDRESS}/32", "dev", "lo"])
-        machine.imds = Imds(self.fake, machine.id, within(machine.namespace, lambda: listener(ADDRESS, 80)))
+        host = _hypervisor(machine)
+        machine.imds = Imds(self.fake, machine.id, within(host, lambda: listener(ADDRESS, 80)))
         machine.imds.start()
         machine.relays += [_passage(machine.namespace, port) for port in self._services]
         self._write_run(folder / "run", machine)
@@ -312,6 +312,23 @@ def world(fake: FakeAws, folder: Path, *, services: Sequence[int] = ()) -> Itera
         made.close()
     assert made.problems == []
     assert fake.crashes == []
+
+
+def _hypervisor(machine: Machine) -> Path:
+    """The network of what is below the machine: the metadata service is one hop away from it, and two from a container's network in it."""
+    host, beside = machine.folder / "hypervisor", "169.254.169.253"
+    network.make_namespace(host)
+    inside, below = f"nsenter --net={machine.namespace}", f"nsenter --net={host}"
+    script = f"""
+        {inside} ip link add imds type veth peer name machine netns {host}
+        {inside} ip address add {beside}/30 dev imds
+        {inside} ip link set imds up
+        {below} ip address add {ADDRESS}/30 dev machine
+        {below} ip link set machine up
+        {below} ip route add default via {beside}
+    """
+    proc.run(["sh", "-ec", script])
+    return host
 
 
 def _passage(namespace: Path, port: int) -> Relay:

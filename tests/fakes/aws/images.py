@@ -66,8 +66,18 @@ class Images(Fleets):
         return answer
 
     def register_image(self) -> Any:
+        """moto keeps only name and description."""
         answer: Any = super().register_image()
-        describe(self.ec2_backend.amis[answer.result["ImageId"]], 8)
+        image = self.ec2_backend.amis[answer.result["ImageId"]]
+        image.root_device_name = self._get_param("RootDeviceName", "/dev/sda1")
+        image.architecture = self._get_param("Architecture", "i386")
+        image.virtualization_type = self._get_param("VirtualizationType", "paravirtual")
+        image.boot_mode, image.root_device_type, image.hypervisor = self._get_param("BootMode", "legacy-bios"), "ebs", "xen"
+        disks = [one.get("Ebs", {}) for one in self._get_param("BlockDeviceMappings", []) if one["DeviceName"] == image.root_device_name]
+        describe(image, disks[0].get("VolumeSize", 8) if disks else 8)
+        image.ena_support = bool(self._get_param("EnaSupport"))
+        if self._get_param("ImdsSupport"):
+            image.imds_support = self._get_param("ImdsSupport")
         return answer
 
     def describe_images(self) -> Any:

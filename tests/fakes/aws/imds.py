@@ -16,7 +16,6 @@ ADDRESS = "169.254.169.254"
 _TTL = "X-aws-ec2-metadata-token-ttl-seconds"
 _TOKEN = "X-aws-ec2-metadata-token"
 _TTL_MAX = 21600
-_DEFAULT_TTL = 64
 
 
 class Imds:
@@ -105,10 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             token = secrets.token_urlsafe(32)
             self.server.tokens[token] = time.monotonic() + int(ttl)
-            # The hop limit is the answer's own: a router between takes one off, and none is left for a container's network.
+            # The hop limit is the answer's own: a router between takes one off, and none is left for a container's network. It stays for as
+            # long as the connection does, or what was dropped would be sent again without it.
             self.connection.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, self.server.options.http_put_response_hop_limit)
             self._answer(200, token.encode())
-            self.connection.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, _DEFAULT_TTL)
 
     def do_GET(self) -> None:
         found = self.server.paths().get(self.path.removeprefix("/latest/").rstrip("/"), lambda: None)()

@@ -44,9 +44,7 @@ Watcher = Callable[[Call], None]
 
 
 class FakeAws:
-    """A whole account. Use it as a context manager, or `start` and `stop` it; one at a time in a process, because moto's state is the process's."""
-
-    _running = threading.Lock()
+    """A whole account, as a context manager, or by `start` and `stop`. All in a process are doors to one account: moto's state is the process's."""
 
     def __init__(self, port: int = 0, *, seeds: Iterable[Seed] | None = None) -> None:
         self.calls: list[Call] = []
@@ -72,17 +70,13 @@ class FakeAws:
     # --- life
 
     def start(self) -> FakeAws:
-        """Serve. Raises RuntimeError when another one does in this process."""
-        if not self._running.acquire(blocking=False):
-            raise RuntimeError("a fake AWS runs already in this process")
+        """Serve an account in which nothing is."""
         self.reset()
         self._server.start()
         return self
 
     def stop(self) -> None:
         self._server.stop()
-        BOOK.listeners.clear()
-        self._running.release()
 
     def __enter__(self) -> FakeAws:
         return self.start()

@@ -84,9 +84,9 @@ def _try(aws: Aws, region: str, action: str, arguments: dict[str, Any]) -> str:
         code = code_of(error)
         if code in _REFUSED:
             return code
-        refused = failure(error, doing=f"try {action}", region=region)
-        if int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) in (401, 403):
-            raise refused from error
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if status in (401, 403) or status >= 500:  # nobody has looked at the permission
+            raise failure(error, doing=f"try {action}", region=region) from error
     except BotoCoreError as error:
         raise failure(error, doing=f"try {action}", region=region) from error
     return ""

@@ -18,6 +18,7 @@ from goldbake.errors import Exit, MissingError
 from goldbake.finding import Finding
 from goldbake.paths import Paths
 from tests.fakes.aws import NEWEST_DEBIAN, FakeAws
+from tests.servers import closed_port
 
 HOME = "us-east-1"
 BAKE = Bake(HOME, "c7i.xlarge", Os.DEBIAN_12)
@@ -177,6 +178,24 @@ def test_a_session_that_expires_on_the_way(fake_aws: FakeAws, aws: Aws) -> None:
     bad = {row.what: row for row in _bad(_look(aws))}
     assert set(bad) == {f"permissions {HOME}", f"network {HOME}"}
     assert all("has expired" in row.state for row in bad.values())
+
+
+def test_a_service_in_trouble_is_not_taken_for_a_permission(fake_aws: FakeAws, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "ec2", lambda region, once=False: Aws.ec2(aws, region, once=True))
+    fake_aws.refuse("Unavailable", "RunInstances", times=None)
+    row = _only(_look(aws), f"permissions {HOME}")
+    assert "overloaded or down" in row.state
+    assert _bad([row])
+
+
+@pytest.mark.usefixtures("fake_aws")
+def test_an_endpoint_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", closed_port())
+    (row,) = rows = examine([HOME], ["g5.xlarge"])
+    assert row.what == "AWS"
+    assert row.state.startswith(f"could not say who this is in {HOME}: AWS cannot be reached there")
+    assert "HTTPS_PROXY" in row.fix
+    assert _exit(rows)[0] is Exit.MISSING
 
 
 @pytest.mark.parametrize(("seconds", "good", "required"), [(0, True, False), (-120, False, False), (400, False, True)])

@@ -82,7 +82,6 @@ source "amazon-ebs" "golden" {
   subnet_id                   = var.subnet_id
   associate_public_ip_address = true
   shutdown_behavior           = "terminate"
-  disable_stop_instance       = var.checking
 
   temporary_security_group_source_public_ip = true
 

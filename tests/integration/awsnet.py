@@ -94,6 +94,7 @@ class Relay:
             except OSError:  # nobody listens there yet
                 return
             with far:
+                far.settimeout(None)  # it was for the connection only
                 with self._mutex:
                     self._open |= {near, far}
                 back = threading.Thread(target=_pump, args=(far, near), name="relay-back", daemon=True)

@@ -11,6 +11,11 @@ from tests.fakes.aws.calls import Faults
 from tests.fakes.aws.seeds import SEEDS, Seed
 
 ACCOUNT = "123456789012"
+REGIONS = (
+    "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1", "eu-central-1",
+    "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
+)  # fmt: skip
+"""The regions that every account has enabled: those of `opt-in-not-required`."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import get_service_model
 
 from tests.fakes.aws.answers import Refused
-from tests.fakes.aws.book import BOOK
+from tests.fakes.aws.book import BOOK, REGIONS
 from tests.fakes.aws.images import Images
 
 _LIMITS = {"DescribeInstanceTypes": 100, "DescribeLaunchTemplates": 200, "DescribeLaunchTemplateVersions": 200}
@@ -52,6 +52,13 @@ class FakeEc2(Images):
         if key is not None and isinstance(result, dict) and key in result:
             action_result = ActionResult({**result, **self._cut(self._get_action(), key, list(result[key]))})
         return super().serialized(action_result)
+
+    def describe_regions(self) -> Any:
+        """moto has every region enabled; an account has those that need no opt-in."""
+        answer: Any = super().describe_regions()
+        found = [one for one in answer.result["Regions"] if one.name in REGIONS]
+        wanted = self._filters_from_querystring().get("opt-in-status")
+        return ActionResult({"Regions": found if wanted is None or "opt-in-not-required" in wanted else []})
 
     def delete_security_group(self) -> Any:
         wanted = self._get_param("GroupId")

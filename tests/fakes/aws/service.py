@@ -21,7 +21,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from tests.fakes.aws import instances, moto_changes, quotas, start, state
 from tests.fakes.aws.answers import Answer, Refused, document, error
-from tests.fakes.aws.book import ACCOUNT, BOOK, Book, Doom, Event
+from tests.fakes.aws.book import ACCOUNT, BOOK, REGIONS, Book, Doom, Event
 from tests.fakes.aws.calls import Call, Fault, Faults
 from tests.fakes.aws.ec2 import FakeEc2, parameters_of
 from tests.fakes.aws.seeds import Seed
@@ -31,12 +31,6 @@ from tests.fakes.aws.state import Held
 ACCESS_KEY = "AKIAFAKEFAKEFAKEFAKE"
 SECRET_KEY = "fake-secret-key-of-the-tests"
 REGION = "us-east-1"
-REGIONS = (
-    "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1", "eu-central-1",
-    "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
-)  # fmt: skip
-"""The regions that every account has enabled: those of `opt-in-not-required`."""
-
 _AUTHORIZATION = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 _SECRETS = ("UserData",)
 

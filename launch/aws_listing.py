@@ -116,7 +116,7 @@ def launch_of(found: Mapping[str, str]) -> str:
 def _filters(launch_id: str | None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"Name": f"tag:{tags.MANAGED_BY}", "Values": [tags.OWNER]}]
     if launch_id is None:
-        found.append({"Name": "tag-key", "Values": [tags.LAUNCH, tags.BAKE]})
+        found.append({"Name": "tag-key", "Values": [tags.EXPIRES]})  # launches and bakes have it, results of bakes do not
     elif launch_id.startswith(BAKE):
         found.append({"Name": f"tag:{tags.BAKE}", "Values": [launch_id.removeprefix(BAKE)]})
     else:

@@ -180,9 +180,10 @@ class Removal:
         entry = self.journal.read(self.doomed.launch_id)
         if self.cautious and entry is not None and entry.state is State.RUNNING and not self._was_running():
             return  # it was being created when the plan was made, and has come up since
+        found = self.launcher.resources(self.doomed.launch_id)
         if entry is not None:
-            entry = self._with_agents_of(entry, self.doomed.resources)
-        if not self._machines():
+            entry = self._with_agents_of(entry, [*self.doomed.resources, *found])
+        if not self._machines(found):
             return
         if entry is None:
             return
@@ -201,27 +202,23 @@ class Removal:
                 known[resource.instance_id] = agent_name(entry.prefix, resource.instance_id)
         return self.journal.set_state(replace(entry, instances=known), State.REMOVING)
 
-    def _machines(self) -> bool:
+    def _machines(self, found: Sequence[Resource]) -> bool:
         """Delete and list again until the list is empty or the time is over."""
-        deadline, pause, seen = self.clock() + self.launcher.removal_s, 0.1, dict[str, str]()
-        while True:
-            found = self.launcher.resources(self.doomed.launch_id)
+        deadline, pause, seen = self.clock() + self.launcher.removal_s, 0.0, dict[str, str]()
+        while found:
             seen |= {resource.id: str(resource) for resource in found}
-            if not found:
-                self.report.removed += seen.values()
-                return True
             if self.clock() >= deadline:
                 break
             self._delete(found)
             self.progress.detail(f"remove {self.doomed.launch_id}", f"{len(found)} left")
-            if not self.launcher.resources(self.doomed.launch_id):
-                continue
-            self.sleep(pause)
-            pause = min(pause * 2, 5.0)
+            if pause:
+                self.sleep(pause)
+            pause = min(pause * 2 or 0.1, 5.0)
+            found = self.launcher.resources(self.doomed.launch_id)
         left = {resource.id for resource in found}
         self.report.removed += [text for name, text in seen.items() if name not in left]
         self.report.left += [str(resource) for resource in found]
-        return False
+        return not found
 
     def _delete(self, resources: Sequence[Resource]) -> None:
         try:

@@ -268,7 +268,7 @@ def _remove_all(
     try:
         progress.info(f"removing what launch {entry.launch_id} has made")
         _keep_consoles(paths, launcher, entry, error)
-        doomed = removal.Doomed(entry.launch_id, entry.cloud, "it failed", tuple(launcher.resources(entry.launch_id)), entry)
+        doomed = removal.Doomed(entry.launch_id, entry.cloud, "it failed", (), entry)
         removal.Removal(
             doomed,
             journal,

@@ -22,7 +22,9 @@ from goldbake.secret import Secret
 from launch import service
 from launch.agents import AgentState
 from launch.aws import REGIONS, AwsLauncher
-from launch.base import CloudOptions
+from launch.base import CloudOptions, LaunchSpec
+from launch.fleet import Fleet
+from launch.journal import Entry
 from launch.registry import journal_of
 from launch.removal import RemovalPlan, RemovalReport
 from launch.request import LaunchReport, LaunchRequest
@@ -91,6 +93,24 @@ class Field:
             directory=nullcontext(self.directory),
             new_id=lambda: launch_id,
         )
+
+    def fleet(self, count: int = 1, **options: Any) -> Callable[[str], Fleet]:
+        """A launch up to its create calls, which a test may make as often as it likes under new ids: what comes before is done once."""
+        artifacts = {region: NEWEST_NOBLE.id_in(region) for region in (HOME, ABROAD)}
+        spec = LaunchSpec(
+            "l0", Cloud.AWS, "gpu-agent", artifacts[HOME], "", "", count, "goldbake", "", 4_000_000_000, Secret(PAT), artifacts
+        )
+        launcher, progress, journal = self.launcher(**options), Progress(self.said), journal_of(self.paths)
+        launcher.prepare(spec, progress)
+        noted = Entry(
+            "l0", Cloud.AWS, "gpu-agent", "", "", "", 7, "goldbake", count, 0.0, spec.expires, options=dict(launcher.remembers(spec))
+        )
+
+        def begin(launch_id: str) -> Fleet:
+            journal.write(replace(noted, launch_id=launch_id))
+            return Fleet(replace(spec, launch_id=launch_id), launcher, self.directory, 7, journal, progress, timeout=5)
+
+        return begin
 
     def plan(self, launch_id: str = "l1") -> RemovalPlan:
         return service.plan_destroy(self.paths, [Cloud.AWS], launch_id, launchers={Cloud.AWS: self.launcher()})

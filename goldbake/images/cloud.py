@@ -171,7 +171,7 @@ class _Run:
         packer = self._ready()
         folder = write(todo, job.paths, checking=True)
         try:
-            with job.progress.stage(f"{todo.cloud}: check", self.seconds):
+            with self._stage("check"):
                 self._try([attempt for attempt in attempts if not attempt.spot], packer, folder, variables | job.side.source(artifact))
             return remote_check.read_report(work)
         except BakeError as error:
@@ -225,7 +225,7 @@ class _Run:
         }
         folder = write(todo, job.paths)
         job.say(f"base image {base.id} ({base.name}, {base.created[:10]})")
-        with job.progress.stage(f"{todo.cloud}: build", self.seconds):
+        with self._stage("build"):
             self._try(attempts, packer, folder, variables | job.side.source(base.id))
         artifact = made_by(made, job.side)
         try:
@@ -263,10 +263,18 @@ class _Run:
     def _ready(self) -> Packer:
         if self._packer is None:
             job = self._job
-            with job.progress.stage(f"{job.side.cloud}: toolchain", self.seconds):
+            with self._stage("toolchain"):
                 self._packer = toolchain.packer(job.lock, job.paths, job.progress, stop=job.stop)
                 toolchain.ensure_plugin(job.side.cloud, self._packer, job.lock, job.paths, job.progress, stop=job.stop)
         return self._packer
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        """A stage that says which cloud it is for: others may run beside it."""
+        started = time.monotonic()
+        with self._job.progress.stage(f"{self._job.side.cloud}: {name}"):
+            yield
+        self.seconds[name] = round(time.monotonic() - started, 3)
 
     def _line(self, line: str) -> None:
         script = script_of(line)

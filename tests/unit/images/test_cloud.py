@@ -81,6 +81,7 @@ def test_a_bake_makes_a_checked_image_with_its_manifest_and_leaves_nothing_else(
     }
     assert (record.region, record.base, record.checks is not None) == (HOME, NEWEST_DEBIAN.id_in(HOME), True)
     assert record.size_bytes >= 8 * 2**30
+    assert list(record.seconds) == ["toolchain", "build", "check", "total"]
     assert record == place.record()
     manifest = json.loads(Path(record.manifest).read_text())
     assert manifest["base"]["id"] == record.base

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -112,7 +113,9 @@ class Consoles:
             if self._filled is not None:
                 self._budget = min(CONSOLES_AT_ONCE, self._budget + (now - self._filled) * CONSOLES_PER_S)
             self._filled = now
-            if self._denied or self._budget < 1 or now - self._asked.get(name, -CONSOLE_S) < CONSOLE_S:
+            self._asked.setdefault(name, -math.inf)
+            turn = max(CONSOLE_S, len(self._asked) / CONSOLES_PER_S)  # so that each has its turn
+            if self._denied or self._budget < 1 or now - self._asked[name] < turn:
                 return False
             self._budget -= 1
             self._asked[name] = now

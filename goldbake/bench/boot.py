@@ -1,7 +1,7 @@
 """From a machine's start to its agent online: the golden image against provisioning at first boot, and against a stock image's SSH server.
 
-All in one run on one machine; each figure is a median. The simulated service and agent stand at the end of both ways, so that what differs
-is the image and nothing else.
+All in one run on one machine; each figure is a median but that of provisioning, which takes minutes. The simulated service and agent stand
+at the end of both ways, so that what differs is the image and nothing else.
 """
 
 from __future__ import annotations
@@ -48,9 +48,8 @@ After=basic.target
 
 [Service]
 ExecStart=/bin/bash /run/provision/provision.sh {arguments}
-StandardOutput=tty
+StandardOutput=append:/run/provision/output
 StandardError=inherit
-TTYPath=/dev/console
 
 [Install]
 WantedBy=multi-user.target
@@ -82,7 +81,7 @@ def measure(paths: Paths, progress: Progress, rounds: int = 3) -> dict[str, Any]
             ssh = _median(rounds, lambda number: _said(progress, f"stock {number}", lambda: stock.seconds_to_ssh(raw, work)))
             containers = _golden(paths, progress, azdo, record, Engine.CONTAINER, rounds)
             toolkit = toolchain.toolkit(plan.image.toolkit.version, lock, paths, progress)
-            provisioned = _median(rounds, lambda number: _provision(plan, base, toolkit, work / f"old-{number}", azdo, progress))
+            provisioned = _provision(plan, base, toolkit, work / "old", azdo, progress)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return {
@@ -140,7 +139,7 @@ def _spans(marks: dict[str, float], status: dict[str, Any]) -> dict[str, float]:
 
 def _provision(plan: BakePlan, base: Path, toolkit: Path, work: Path, azdo: SimulatedAzureDevOps, progress: Progress) -> float:
     """A container of the base layer that makes itself an agent at its first boot; seconds from its start to its agent online."""
-    files, name = work / "files", f"old-{work.name.rpartition('-')[2]}"
+    files, name = work / "files", work.name
     group, netns = f"goldbake-bench-{name}", work / "network" / "namespace"
     work.mkdir()
     netns.parent.mkdir()
@@ -164,7 +163,7 @@ def _provision(plan: BakePlan, base: Path, toolkit: Path, work: Path, azdo: Simu
                 root, work, name=group, network=netns, binds=[f"{files}:/run/provision"],
                 arguments=["systemd.mask=systemd-networkd.service", "systemd.mask=systemd-resolved.service"], groups=cgroups.make(group),
             )  # fmt: skip
-            _said(progress, f"provision {name}", lambda: _wait_until_online(azdo, name, work / "console.log", progress))
+            _said(progress, f"provision {name}", lambda: _wait_until_online(azdo, name, files / "output", progress))
             return time.monotonic() - started
         finally:
             leftovers.end_processes_of(work, lambda: cgroups.processes(group))
@@ -172,18 +171,18 @@ def _provision(plan: BakePlan, base: Path, toolkit: Path, work: Path, azdo: Simu
             cgroups.remove(group)
 
 
-def _wait_until_online(azdo: SimulatedAzureDevOps, name: str, console: Path, progress: Progress) -> None:
+def _wait_until_online(azdo: SimulatedAzureDevOps, name: str, output: Path, progress: Progress) -> None:
     deadline = time.monotonic() + _PROVISION_S
     while time.monotonic() < deadline:
         if any(agent["name"] == name and agent["status"] == "online" for agent in azdo.state()["agents"]):
             return
-        lines = console.read_text(errors="replace").splitlines() if console.exists() else []
+        lines = output.read_text(errors="replace").splitlines() if output.exists() else []
         if failed := next((line for line in lines if "provisioning failed" in line), ""):
             ends = last_lines("\n".join(lines), 12)
-            raise GoldbakeError(f"the machine provisioned the old way: {failed.strip()}; its console ends:\n{ends}", hint=f"see {SCRIPT}")
+            raise GoldbakeError(f"the machine provisioned the old way: {failed}; it said last:\n{ends}", hint=f"see {SCRIPT}")
         progress.detail(f"provision {name}", next((line for line in reversed(lines) if line.strip()), ""))
         time.sleep(0.1)
-    raise GoldbakeError(f"the machine provisioned the old way has no agent after {_PROVISION_S:.0f} s", hint=f"its console: {console}")
+    raise GoldbakeError(f"the machine provisioned the old way has no agent after {_PROVISION_S:.0f} s", hint=f"what it said: {output}")
 
 
 def _median(rounds: int, once: Callable[[int], float]) -> float:

@@ -6,9 +6,9 @@ set -euo pipefail
 
 driver=$1 docker=$2 url=$3 pool=$4 name=$5
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
-trap 'printf "provisioning failed in line %s\n" "$LINENO" >/dev/console' ERR
-# The daily timers of a stock machine take the lock at its first boot, and apt gives up at once without this.
-printf 'DPkg::Lock::Timeout "300";\n' >/etc/apt/apt.conf.d/80provision
+trap 'printf "provisioning failed in line %s\n" "$LINENO"' ERR
+# The daily timers of a stock machine take apt's locks at its first boot; its time-out for locks does not hold for those of lists and archives.
+systemctl stop apt-daily.timer apt-daily-upgrade.timer apt-daily.service apt-daily-upgrade.service
 apt-get -qq update
 apt-get install -qq -y --no-install-recommends "nvidia-kernel-dkms=$driver-*" "nvidia-kernel-support=$driver-*" "nvidia-smi=$driver-*" \
     "libcuda1=$driver-*" "libnvidia-ml1=$driver-*" "libnvcuvid1=$driver-*" "libnvidia-encode1=$driver-*" "libnvidia-ptxjitcompiler1=$driver-*" \

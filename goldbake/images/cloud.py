@@ -19,7 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from goldbake import provenance, toolchain
+import filelock
+
+from goldbake import proc, provenance, toolchain
 from goldbake.check import CheckReport
 from goldbake.clouds.failure import Scope
 from goldbake.config.model import Cloud, Image
@@ -49,7 +51,7 @@ def bake(job: Job, todo: BakePlan, base: Base, *, check: bool = True) -> ImageRe
     Raises MissingError, UsageError and Failure before anything is created; BakeError, CapacityError or ChecksFailed afterwards, with
     nothing left, or with a message that names what is left.
     """
-    attempts = _prepared(job, todo.image)
+    attempts = _prepared(job, todo.image, check=check)
     with _run(job, todo) as run:
         record = run.bake(attempts, base, check=check)
     return complete(job, todo.image, record)
@@ -57,7 +59,7 @@ def bake(job: Job, todo: BakePlan, base: Base, *, check: bool = True) -> ImageRe
 
 def check(job: Job, todo: BakePlan, record: ImageRecord) -> CheckReport:
     """Check an image that exists on a machine started from it; green checks make an unchecked image a checked one."""
-    attempts = _prepared(job, todo.image)
+    attempts = _prepared(job, todo.image, check=True)
     with _run(job, todo) as run:
         report = run.check(attempts, record.artifact, provenance.read_inside(Path(record.manifest)))
     if record.checks is None and not report.failed:
@@ -76,9 +78,24 @@ def usable(job: Job, image: Image, record: ImageRecord) -> bool:
     return False
 
 
-def _prepared(job: Job, image: Image) -> Sequence[Attempt]:
+def _prepared(job: Job, image: Image, *, check: bool) -> Sequence[Attempt]:
+    """Where a machine can be, once it is clear that this one here has what is needed."""
+    for program in ("ssh", "ssh-keyscan") if check else ():
+        if proc.find(program) is None:
+            raise proc.missing(program)
     job.side.require_tools(image)
     return job.side.attempts(image)
+
+
+def _clear_dead(folder: Path, locks: Path) -> None:
+    """Remove the folders of runs that were killed. Their lock files stay: `reap` learns from these what nobody goes on with."""
+    for dead in folder.iterdir() if folder.is_dir() else ():
+        lock = filelock.FileLock(locks / f"{dead.name}.lock")
+        try:
+            with lock.acquire(timeout=0):
+                shutil.rmtree(dead, ignore_errors=True)
+        except filelock.Timeout:
+            continue
 
 
 @contextmanager
@@ -87,6 +104,8 @@ def _run(job: Job, todo: BakePlan) -> Iterator[_Run]:
     bake_id = job.new_id()
     lock = job.paths.state / "bakes" / f"{bake_id}.lock"
     work = job.paths.cache / "bakes" / bake_id
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    _clear_dead(work.parent, lock.parent)
     with exclusive(lock, f"bake {bake_id}", job.progress, stop=job.stop):
         work.mkdir(parents=True, mode=0o700)
         run = _Run(job, todo, bake_id, work)

@@ -13,7 +13,7 @@ import pytest
 
 from goldbake import hcl, proc, toolchain
 from goldbake.config.load import load_config, load_lock
-from goldbake.config.model import Cloud
+from goldbake.config.model import AwsSettings, Cloud
 from goldbake.errors import GoldbakeError, MissingError
 from goldbake.log import Progress
 from goldbake.packer import Packer
@@ -74,6 +74,24 @@ def test_packer_accepts_what_is_rendered(packer: Packer, paths: Paths, name: str
     require_plugin(cloud, packer, paths)
     with samples(cloud, paths.scripts) as given:
         packer.validate(folder, given.variables, env=given.env)
+
+
+AWS = (
+    {"spot": True, "address": "private", "ssh_from": ["10.0.0.0/8"], "volume_throughput": 750},
+    {"communicator": "session-manager", "instance_profile": "builders", "encrypt": True, "kms_key": "alias/images"},
+)
+
+
+@pytest.mark.parametrize("settings", AWS, ids=["spot", "session"])
+@pytest.mark.parametrize("checking", [False, True])
+def test_packer_accepts_the_other_settings_of_aws(packer: Packer, paths: Paths, settings: dict[str, object], checking: bool) -> None:
+    require_plugin(Cloud.AWS, packer, paths)
+    image = CONFIG.images["gpu-agent"].model_copy(update={"aws": AwsSettings.model_validate(settings)})
+    config = CONFIG.model_copy(update={"images": {"gpu-agent": image}})
+    folder = write(plan(config, LOCK, "gpu-agent", Cloud.AWS, paths.scripts, AgentSource.MICROSOFT), paths, checking=checking)
+    assert packer.fmt_check(folder) == ""
+    with samples(Cloud.AWS, paths.scripts, checking=checking) as given:
+        packer.validate(folder, given.variables | {"spot": not checking and bool(settings.get("spot"))}, env=given.env)
 
 
 @pytest.mark.parametrize("cloud", Cloud)

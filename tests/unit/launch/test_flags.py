@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from goldbake.config.model import Cloud
 from goldbake.errors import UsageError
 from launch import flags
+from launch.base import CloudOptions, Market
+from launch.local import Engine, LocalOptions
 
 
 @pytest.mark.parametrize(
@@ -36,3 +41,46 @@ def test_label_without_a_name_or_a_value_is_refused(given: list[str]) -> None:
 def test_label_that_is_given_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="--label A is given twice"):
         flags.labels(["A=1", "A=2"])
+
+
+def test_machines_of_a_cloud_are_what_the_flags_say() -> None:
+    found = flags.machine(
+        Cloud.AWS, region="us-east-1, eu-west-1", zone="us-east-1a", instance_type="g5.xlarge,g6.xlarge,g5.xlarge", spot=True,
+        ssh_from="203.0.113.7", ssh_key="mine", disk_gib=40, warm_up_mib_s=200, public_ip=True, subnet="subnet-1", identity="agents",
+    )  # fmt: skip
+    assert found["options"] == CloudOptions(
+        regions=("us-east-1", "eu-west-1"), zones=("us-east-1a",), types=("g5.xlarge", "g6.xlarge"), market=Market.SPOT_FIRST,
+        subnet="subnet-1", public_address=True, ssh_from="203.0.113.7/32", key="mine", identity="agents", disk_gib=40, warm_up_mib_s=200,
+    )  # fmt: skip
+    assert flags.machine(Cloud.AWS, spot=True, spot_only=True)["options"].market is Market.SPOT_ONLY
+    assert flags.machine(Cloud.AWS)["options"] == CloudOptions()
+
+
+def test_machines_of_this_machine_have_defaults_of_their_own() -> None:
+    assert flags.machine(Cloud.LOCAL)["local"] == LocalOptions()
+    assert flags.machine(Cloud.LOCAL, engine="container", cpus=4, memory_mib=512)["local"] == LocalOptions(Engine.CONTAINER, 4, 512)
+
+
+@pytest.mark.parametrize(
+    ("cloud", "given", "message"),
+    [
+        (Cloud.LOCAL, {"region": "us-east-1"}, "--region means nothing with --cloud local"),
+        (Cloud.LOCAL, {"spot": True}, "--spot means nothing"),
+        (Cloud.AWS, {"engine": "vm"}, "--engine means nothing with --cloud aws"),
+        (Cloud.AWS, {"cpus": 2}, "--cpus means nothing"),
+        (Cloud.AWS, {"ssh_from": "10.0.0.1/8"}, "--ssh-from 10.0.0.1/8 is no block"),
+        (Cloud.AWS, {"disk_gib": -1}, "--disk"),
+        (Cloud.LOCAL, {"engine": "vmware"}, "no engine 'vmware'"),
+    ],
+)
+def test_a_flag_that_cannot_be_is_refused(cloud: Cloud, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        flags.machine(cloud, **given)
+    assert caught.value.hint
+
+
+def test_without_a_cloud_the_service_chooses() -> None:
+    assert flags.clouds("") is None
+    assert flags.clouds("aws,local") == (Cloud.AWS, Cloud.LOCAL)
+    with pytest.raises(UsageError, match="no cloud 'x'"):
+        flags.clouds("x")

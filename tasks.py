@@ -381,8 +381,19 @@ def bench_boot(c: Context, rounds: int = 3, json: bool = False) -> None:
     emit(report.boot_figures(figures), figures, as_json=json)
 
 
+@task(help={"json": JSON, "count": "how many instances", "rounds": "measurements of each; the medians are compared"})
+@command
+def bench_aws(c: Context, count: int = 200, rounds: int = 3, json: bool = False) -> None:
+    """Measure against a fake of AWS: a launch of many instances against the same calls by hand, and a reap over every region."""
+    from goldbake.bench import aws as bench  # noqa: PLC0415
+
+    figures = bench.measure(Paths.from_environment(), Progress(), count, rounds)
+    emit(report.figures(figures), figures, as_json=json)
+
+
 namespace = Collection(bake, images, check, launch, instances, destroy, reap, demo, doctor, render, validate, pin, test, lint)
 _bench = Collection("bench")
 _bench.add_task(bench_bake, name="bake")
 _bench.add_task(bench_boot, name="boot")
+_bench.add_task(bench_aws, name="aws")
 namespace.add_collection(_bench)

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from goldbake.clouds.aws.errors import code_of, failure
 from goldbake.clouds.aws.quotas import explained
 from goldbake.clouds.aws.session import Aws
-from goldbake.clouds.failure import Failure, Scope
+from goldbake.clouds.failure import Failure
 from goldbake.config import base_images
 from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError, UsageError
@@ -30,8 +30,9 @@ from launch import aws_answer as answers
 from launch import aws_listing as listing
 from launch import aws_removal as removal
 from launch import aws_request as requests
-from launch.aws_network import Groups, subnets, tag_list
+from launch.aws_network import Groups, tag_list
 from launch.aws_request import Ground
+from launch.aws_survey import regions, survey
 from launch.aws_types import default_types
 from launch.aws_watch import Consoles, Deaths, Seen
 from launch.base import CloudOptions, Created, Instance, LaunchSpec, Market, Place, Resource
@@ -96,8 +97,8 @@ class AwsLauncher:
             progress.info(
                 f"instance type {self._types[0]}: the cheapest with a GPU that {spec.image} works on (--instance-type names others)"
             )
-        wanted = self._wanted_regions(spec)
-        found = dict(self._over(wanted, lambda ec2, region: self._survey(ec2, region, spec)))
+        wanted = regions(spec, self._options)
+        found = dict(self._over(wanted, lambda ec2, region: survey(ec2, region, spec, self._options, self._types)))
         unfit = {region: error for region, error in found.items() if isinstance(error, GoldbakeError)}
         self._grounds = {region: ground for region, ground in found.items() if isinstance(ground, Ground)}
         if not self._grounds:
@@ -187,57 +188,6 @@ class AwsLauncher:
                 f"{why.message}: its user-data, which holds the PAT, stays readable for programs on it that get past first boot's firewall"
             )
         return ""
-
-    def _wanted_regions(self, spec: LaunchSpec) -> tuple[str, ...]:
-        options = self._options
-        wanted = options.regions or tuple(spec.artifacts)
-        if options.subnet and len(wanted) > 1:
-            if options.regions:
-                raise UsageError(f"--subnet {options.subnet} is in one region", hint="name that one with --region, or leave --subnet out")
-            wanted = wanted[:1]
-        for region in wanted:
-            if region not in spec.artifacts:
-                raise UsageError(
-                    f"{spec.image} has no AMI in {region}",
-                    hint=f"it has in {', '.join(spec.artifacts) or 'none'}; `aws: copies:` in images.yaml makes more",
-                )
-        if not wanted:
-            raise UsageError(f"{spec.artifact} does not say in which region it is", hint="bake it again: ./inv bake --cloud aws")
-        return wanted
-
-    def _survey(self, ec2: EC2Client, region: str, spec: LaunchSpec) -> Ground:
-        """What one region has for this launch. Raises GoldbakeError when that is not enough."""
-        options, wanted = self._options, spec.artifacts[region]
-        image = next(iter(ec2.describe_images(ImageIds=[wanted])["Images"]), None)
-        if image is None or image.get("State") != "available":
-            state = image.get("State", "unknown") if image else "not there"
-            raise UsageError(f"{wanted} in {region} is {state}", hint=f"bake it again: ./inv bake --cloud aws --image {spec.image}")
-        requests.devices(image, options)
-        pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
-            LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": list(self._types)}]
-        )
-        offered: dict[str, set[str]] = {}
-        for offer in (offer for page in pages for offer in page["InstanceTypeOfferings"]):
-            offered.setdefault(offer["Location"], set()).add(offer["InstanceType"])
-        if not offered:
-            raise Failure(
-                Scope.REGION,
-                "Unsupported",
-                f"{region} offers no {' or '.join(self._types)} in any zone",
-                hint="name another type or region: --instance-type A,B,C, --region R",
-            )
-        fitting = [
-            subnet
-            for subnet in subnets(ec2, region, options)
-            if subnet.zone in offered and (not options.zones or subnet.zone in options.zones)
-        ]
-        if not fitting:
-            raise UsageError(
-                f"no subnet of {region} is in a zone that offers {' or '.join(self._types)}"
-                + (f" and is one of {', '.join(options.zones)}" if options.zones else ""),
-                hint=f"zones with these types: {', '.join(sorted(offered))}",
-            )
-        return Ground(region, image, tuple(fitting), {subnet.zone: frozenset(offered[subnet.zone]) for subnet in fitting})
 
     def _zones(self, ground: Ground) -> list[str]:
         """The zones of a region, as the person ordered them, or by name."""

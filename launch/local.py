@@ -7,18 +7,15 @@ instance at any moment is found from the folder alone: processes, mounts, contro
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from goldbake import host, proc
@@ -30,17 +27,13 @@ from goldbake.local.disk import KERNEL_SUFFIX
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from launch import gpu, seed
+from launch import localnote as notes
 from launch.base import Created, Instance, LaunchSpec, Place, Resource
+from launch.localnote import Engine, Note
 from launch.rootdisk import RootDisks
 from launch.watch import last_lines
 
-
-class Engine(StrEnum):
-    """How this machine runs an instance."""
-
-    VM = "vm"
-    CONTAINER = "container"
-
+__all__ = ["NEEDS", "Engine", "LocalLauncher", "LocalOptions"]
 
 NEEDS = {Engine.VM: host.LAUNCH_VM, Engine.CONTAINER: host.LAUNCH_CONTAINER}
 """Program → Debian and Ubuntu package, per engine."""
@@ -57,7 +50,6 @@ _MASKED = (
 )  # fmt: skip
 """Units that cannot or need not work in a container: address and name server are there before it starts, and the clock is the host's."""
 
-_CONSOLE_BYTES = 256 * 1024
 _START_S = 2.0
 _APPEAR_S = 30.0
 """Longest waits for a container's program, and for its first process: 0.1 s on an idle machine."""
@@ -75,24 +67,6 @@ class LocalOptions:
     gpu: bool = False
     ssh_key: str = ""
     """Public key that lets root into a VM; without one there is no way in."""
-
-
-@dataclass(frozen=True)
-class Note:
-    """What an instance's folder says about it: the four tags, and what its removal needs. On disk before anything starts."""
-
-    tags: dict[str, str]
-    number: int
-    engine: Engine
-    sha256: str
-    created: float
-    reach: str = ""
-    gpus: list[str] = field(default_factory=list)
-    online: bool = False
-
-    @property
-    def expires(self) -> int:
-        return int(self.tags["goldbake-expires"])
 
 
 class LocalLauncher:
@@ -147,33 +121,33 @@ class LocalLauncher:
         try:
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.mkdir()
-            _write(folder, note)
+            notes.write(folder, note)
             note = self._start_vm(spec, folder, note) if note.engine is Engine.VM else self._start_container(spec, folder, note)
         except Failure:
             raise
         except GoldbakeError as error:
             raise Failure(Scope.REQUEST, type(error).__name__, error.message, hint=error.hint, exit_code=error.exit_code) from error
-        return Created((_instance(folder, note),))
+        return Created((notes.instance_of(folder, note),))
 
     def resources(self, launch_id: str | None = None) -> list[Resource]:
         found: list[Resource] = []
         for folder in self._folders(launch_id):
             launch = folder.parent.name
-            note = _read(folder)
+            note = notes.read(folder)
             expires = note.expires if note else None
             add = [("process", f"{process.pid} ({process.name})") for process in self._processes(folder)]
             add += [("mount", point) for point in leftovers.mounts_below(folder)]
-            add += [("control group", _group(folder))] if _group(folder) in cgroups.named(_group(folder)) else []
+            add += [("control group", notes.group_of(folder))] if notes.group_of(folder) in cgroups.named(notes.group_of(folder)) else []
             add += [("folder", str(folder))]
-            found += [Resource(self.cloud, kind, name, launch, expires, _id(folder)) for kind, name in add]
-        empty = [launch for launch in self._launches(launch_id) if not _within(launch)]
+            found += [Resource(self.cloud, kind, name, launch, expires, notes.id_of(folder)) for kind, name in add]
+        empty = [launch for launch in self._launches(launch_id) if not notes.within(launch)]
         found += [Resource(self.cloud, "folder", str(launch), launch.name) for launch in empty]
         return found + self._image_mounts(launch_id)
 
     def delete(self, resources: Sequence[Resource]) -> None:
         launches = {resource.launch_id for resource in resources}
         wanted = {resource.instance_id for resource in resources}
-        folders = [folder for launch in launches for folder in self._folders(launch) if _id(folder) in wanted]
+        folders = [folder for launch in launches for folder in self._folders(launch) if notes.id_of(folder) in wanted]
         self._ask_to_stop(folders)
         problems = []
         for folder in folders:
@@ -189,28 +163,29 @@ class LocalLauncher:
             raise Failure(Scope.RETRY, "in-use", "; ".join(problems))
 
     def instances(self, launch_id: str | None = None) -> list[Instance]:
-        found = [(folder, note) for folder in self._folders(launch_id) if (note := _read(folder)) is not None]
+        found = [(folder, note) for folder in self._folders(launch_id) if (note := notes.read(folder)) is not None]
         return [
-            replace(_instance(folder, note), state="running" if _is_alive(folder, note.engine) else "stopped") for folder, note in found
+            replace(notes.instance_of(folder, note), state="running" if _is_alive(folder, note.engine) else "stopped")
+            for folder, note in found
         ]
 
     def console(self, instance: Instance) -> str:
-        return _console(self._folder(instance))
+        return notes.console_of(self._folder(instance))
 
     def death(self, instance: Instance) -> Failure | None:
         folder = self._folder(instance)
         if _is_alive(folder, Engine(instance.kind)):
             return None
-        ends = last_lines(_console(folder), 8)
+        ends = last_lines(notes.console_of(folder), 8)
         said = f"; its console ends:\n{ends}" if ends else "; it printed nothing"
         return Failure(Scope.REQUEST, "ended", f"the {instance.kind} {instance.id} ended by itself{said}", exit_code=Exit.FAILED)
 
     def seal(self, instance: Instance) -> str:
         folder = self._folder(instance)
-        note = _read(folder)
+        note = notes.read(folder)
         if note is None:
             return ""
-        _write(folder, replace(note, online=True))
+        notes.write(folder, replace(note, online=True))
         path = folder / ("seed.img" if note.engine is Engine.VM else "seed")
         clean = seed.is_clean(path)
         if not clean:
@@ -234,9 +209,9 @@ class LocalLauncher:
             note = replace(note, reach=f"ssh -p {port} root@127.0.0.1")
         if self._gpus:
             note = replace(note, gpus=self._gpus)
-        _write(folder, note)
+        notes.write(folder, note)
         gpu.take(note.gpus)
-        seed.make_disk(folder / "seed.img", _id(folder), spec.user_data)
+        seed.make_disk(folder / "seed.img", notes.id_of(folder), spec.user_data)
         kernel = Path(spec.artifact).with_suffix(KERNEL_SUFFIX)
         machine = vm.Machine(
             folder=folder,
@@ -257,36 +232,36 @@ class LocalLauncher:
         for path in (upper, work, root, upper / "etc"):
             path.mkdir(mode=0o755)
         (upper / "etc/resolv.conf").write_text(f"nameserver {network.DNS}\n")
-        (upper / "etc/hostname").write_text(f"{_id(folder)}\n")
-        seed.make_folder(folder / "seed", _id(folder), spec.user_data)
+        (upper / "etc/hostname").write_text(f"{notes.id_of(folder)}\n")
+        seed.make_folder(folder / "seed", notes.id_of(folder), spec.user_data)
         proc.run(["mount", "-t", "overlay", "goldbake", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", root])
         network.make_namespace(netns)
         network.connect(netns, folder / "slirp.log", host_loopback=_is_loopback(urlsplit(spec.organization).hostname or ""))
-        groups = cgroups.make(_group(folder))
+        groups = cgroups.make(notes.group_of(folder))
         masked = [f"systemd.mask={unit}" for unit in (*_MASKED, "ssh.service", "goldbake-hostkeys.service")]
         container.start(
             root,
             folder,
-            name=_id(folder)[:64],
+            name=notes.id_of(folder)[:64],
             network=netns,
             binds=[f"{folder}/seed:/var/lib/cloud/seed/nocloud", *self._gpus],
             arguments=masked,
             groups=groups,
         )
         note = replace(note, reach=f"nsenter --all --target {self._init(folder)}")
-        _write(folder, note)
+        notes.write(folder, note)
         return note
 
     def _init(self, folder: Path) -> int:
         """The container's first process. Raises Failure when it does not appear."""
         began = time.monotonic()
-        group = _group(folder)
+        group = notes.group_of(folder)
         # Slow to start is not the same as never started, or over: then its group is empty.
         while time.monotonic() - began < (_APPEAR_S if cgroups.has_leader(group) else _START_S):
             if (first := container.first_process(cgroups.processes(group))) is not None:
                 return first
             time.sleep(0.03)
-        ends = last_lines(_console(folder), 5) or "    it printed nothing"
+        ends = last_lines(notes.console_of(folder), 5) or "    it printed nothing"
         raise Failure(
             Scope.REQUEST,
             "not-started",
@@ -299,19 +274,19 @@ class LocalLauncher:
         """Let machines with an agent shut down, all at once; what does not is ended by `_remove`."""
         asked: dict[Path, float] = {}
         for folder in folders:
-            note = _read(folder)
+            note = notes.read(folder)
             if note is not None and note.online and _is_alive(folder, note.engine):
                 _shut_down(folder, note.engine, self._processes(folder))
                 asked[folder] = time.monotonic() + _POLITE_S[note.engine]
-                _write(folder, replace(note, online=False))
+                notes.write(folder, replace(note, online=False))
         for folder, deadline in asked.items():
-            note = _read(folder)
+            note = notes.read(folder)
             while note is not None and time.monotonic() < deadline and _is_alive(folder, note.engine):
                 time.sleep(0.05)
 
     def _remove(self, folder: Path) -> None:
-        note = _read(folder)
-        group = _group(folder)
+        note = notes.read(folder)
+        group = notes.group_of(folder)
         leftovers.end_processes_of(folder, lambda: cgroups.processes(group), _PROGRAMS)
         if note is not None and note.engine is Engine.VM:
             gpu.give_back(note.gpus)
@@ -319,19 +294,19 @@ class LocalLauncher:
         cgroups.remove(group)
         if note is not None:
             self._disks.release(note.sha256, lambda: self._is_used(note.sha256, but=folder))
-        for path in sorted(folder.iterdir(), key=lambda path: path.name == _NOTE):  # what it is goes last
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == notes.NOTE):  # what it is goes last
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         folder.rmdir()
 
     def _is_used(self, sha256: str, but: Path | None = None) -> bool:
-        notes = [note for folder in self._folders() if folder != but and (note := _read(folder)) is not None]
-        return any(note.sha256[:16] == sha256[:16] and note.engine is Engine.CONTAINER for note in notes)
+        others = [note for folder in self._folders() if folder != but and (note := notes.read(folder)) is not None]
+        return any(note.sha256[:16] == sha256[:16] and note.engine is Engine.CONTAINER for note in others)
 
     def _image_mounts(self, launch_id: str | None) -> list[Resource]:
         """Mounted artifacts, each with the launch that uses it: not with one of several, and with none called "" when it has no user."""
         users: dict[Path, set[str]] = {}
         for folder in self._folders():
-            if (note := _read(folder)) is not None and note.engine is Engine.CONTAINER:
+            if (note := notes.read(folder)) is not None and note.engine is Engine.CONTAINER:
                 users.setdefault(self._disks.point(note.sha256), set()).add(folder.parent.name)
         found = []
         for point in self._disks.points():
@@ -341,86 +316,24 @@ class LocalLauncher:
         return found
 
     def _processes(self, folder: Path) -> list[leftovers.Process]:
-        return leftovers.processes_of(folder, cgroups.processes(_group(folder)), _PROGRAMS)
+        return leftovers.processes_of(folder, cgroups.processes(notes.group_of(folder)), _PROGRAMS)
 
     def _launches(self, launch_id: str | None) -> list[Path]:
-        found = [path for path in _within(self.root) if path.is_dir() and not path.name.startswith(".")]
+        found = [path for path in notes.within(self.root) if path.is_dir() and not path.name.startswith(".")]
         return [path for path in found if launch_id in (None, path.name)]
 
     def _folders(self, launch_id: str | None = None) -> Iterator[Path]:
         for launch in self._launches(launch_id):
-            yield from sorted((path for path in _within(launch) if path.name.isdigit()), key=lambda path: int(path.name))
+            yield from sorted((path for path in notes.within(launch) if path.name.isdigit()), key=lambda path: int(path.name))
 
     def _folder(self, instance: Instance) -> Path:
         return self.root / instance.launch_id / str(instance.number)
 
 
-_NOTE = "instance.json"
-
-
-def _within(folder: Path) -> list[Path]:
-    """What is in a folder, sorted; nothing when it has gone."""
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
-
-
-def _id(folder: Path) -> str:
-    """The instance's id: the launch and its number."""
-    return f"{folder.parent.name}-{folder.name}"
-
-
-def _group(folder: Path) -> str:
-    return f"goldbake-{_id(folder)}"
-
-
-def _instance(folder: Path, note: Note) -> Instance:
-    return Instance(
-        cloud=Cloud.LOCAL,
-        launch_id=folder.parent.name,
-        number=note.number,
-        id=_id(folder),
-        image=note.tags["goldbake-image"],
-        place="local",
-        created=note.created,
-        expires=note.expires,
-        reach=note.reach,
-        kind=note.engine.value,
-    )
-
-
-def _write(folder: Path, note: Note) -> None:
-    partial = folder / f"{_NOTE}.partial"
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(asdict(note), file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(folder / _NOTE)
-
-
-def _read(folder: Path) -> Note | None:
-    try:
-        data: dict[str, Any] = json.loads((folder / _NOTE).read_text(encoding="utf-8"))
-        return Note(**{**data, "engine": Engine(data["engine"])})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def _console(folder: Path) -> str:
-    try:
-        with (folder / "console.log").open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _CONSOLE_BYTES))
-            return file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""
-
-
 def _is_alive(folder: Path, engine: Engine) -> bool:
     """Whether the machine runs, at the price of a few small files: this is asked many times a second."""
     if engine is Engine.CONTAINER:
-        return cgroups.has_leader(_group(folder))
+        return cgroups.has_leader(notes.group_of(folder))
     try:
         pid = int((folder / "pid").read_text())
         return f"{folder}/".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.records import ImageRecord
 from goldbake.secret import Secret
-from launch import removal
+from launch import removal, trust
 from launch.agents import Directory, azure_devops
 from launch.base import Instance, Launcher, LaunchSpec
 from launch.fleet import Fleet, Started
@@ -37,8 +36,6 @@ __all__ = [
 
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that is read as something else
 _SEALS_AT_ONCE = 16
-_CA_FROM_ENVIRONMENT_MAX = 8192
-"""A file of trusted certificates up to this size is a company's own, and the instances need it too; a larger one is a system's whole list."""
 
 
 def launch(
@@ -63,7 +60,7 @@ def launch(
     organization = organization_url(request.organization)
     record = find_image(paths, request)
     require_checked(record, request)
-    ca = request.ca or _ca_from_environment()
+    ca = request.ca or trust.from_environment()
     engine = launcher or launcher_for(request.cloud, paths, request.options, request.local)
     opened = directory or azure_devops(organization, request.pat, ca=request.ca, progress=progress)
     with opened as agents:
@@ -77,7 +74,7 @@ def launch(
             labels=request.labels,
             work=request.work,
             proxy=request.proxy,
-            ca=_read_ca(ca),
+            ca=trust.read(ca),
             ephemeral=request.ephemeral,
             ttl=request.ttl,
         )
@@ -336,23 +333,6 @@ def _opener(pat: Secret | None, ca: Path | None, progress: Progress) -> removal.
         return azure_devops(entry.organization, pat, ca=ca, progress=progress) if pat else None
 
     return open_directory
-
-
-def _ca_from_environment() -> Path | None:
-    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
-        path = Path(os.environ.get(name) or "/nonexistent")
-        if path.is_file() and path.stat().st_size <= _CA_FROM_ENVIRONMENT_MAX:
-            return path
-    return None
-
-
-def _read_ca(path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        return path.read_text(encoding="ascii")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the certificates {path} cannot be read: {error}", hint="name a file of PEM certificates") from error
 
 
 def _new_id() -> str:

@@ -90,9 +90,9 @@ def _prepared(job: Job, image: Image, *, check: bool) -> Sequence[Attempt]:
 def _clear_dead(folder: Path, locks: Path) -> None:
     """Remove the folders of runs that were killed. Their lock files stay: `reap` learns from these what nobody goes on with."""
     for dead in folder.iterdir() if folder.is_dir() else ():
-        lock = filelock.FileLock(locks / f"{dead.name}.lock")
+        lock = locks / f"{dead.name}.lock"
         try:
-            with lock.acquire(timeout=0):
+            with filelock.FileLock(lock).acquire(timeout=0):
                 shutil.rmtree(dead, ignore_errors=True)
         except filelock.Timeout:
             continue
@@ -106,20 +106,22 @@ def _run(job: Job, todo: BakePlan) -> Iterator[_Run]:
     work = job.paths.cache / "bakes" / bake_id
     lock.parent.mkdir(parents=True, exist_ok=True)
     _clear_dead(work.parent, lock.parent)
-    with exclusive(lock, f"bake {bake_id}", job.progress, stop=job.stop):
-        work.mkdir(parents=True, mode=0o700)
-        run = _Run(job, todo, bake_id, work)
-        try:
+    run = _Run(job, todo, bake_id, work)
+    try:
+        with exclusive(lock, f"bake {bake_id}", job.progress, stop=job.stop):
+            work.mkdir(parents=True, mode=0o700)
             try:
                 yield run
             except BaseException as error:
                 run.sweep(error)
                 raise
-            run.sweep(None)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    if not run.left:  # else the free lock tells reap at once that nobody goes on with it
-        lock.unlink(missing_ok=True)
+            else:
+                run.sweep(None)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+    finally:
+        if not run.left:  # else the free lock tells reap at once that nobody goes on with it
+            lock.unlink(missing_ok=True)
 
 
 class _Run:
@@ -147,8 +149,7 @@ class _Run:
             raise BakeError(f"Packer says that it made {artifact}, but it is not in {self._region}", hint="run the same command again")
         report = self.check(attempts, artifact, document) if check else None
         if report is not None and report.failed:
-            job.side.remove(artifact, self._region)
-            raise failed_checks.error(report, todo, job.paths)
+            raise failed_checks.error(report, todo, job.paths)  # the image has the tags of this run, and goes with them
         self.seconds["total"] = round(time.monotonic() - started, 3)
         beside = job.paths.artifacts / f"{todo.name}-{todo.cloud}-{todo.fingerprint[:12]}.manifest.json"
         record = ImageRecord(

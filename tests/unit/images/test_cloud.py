@@ -270,6 +270,7 @@ def test_an_interruption_leaves_nothing(place: Workplace, packer: PackerStandIn,
         place.bake()
     assert fake_aws.held() == []
     assert Records(place.paths.records).all() == []
+    assert list((place.paths.state / "bakes").iterdir()) == list((place.paths.cache / "bakes").iterdir()) == []
 
 
 def test_what_cannot_be_removed_is_named_with_the_command_and_the_lock_file_stays(

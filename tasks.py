@@ -72,7 +72,7 @@ def images(c: Context, cloud: str = "", format: str = "table", unchecked: bool =
     """List what is baked, where, from what and how old; an artifact that is gone or changed is not listed."""
     from goldbake import catalogue  # noqa: PLC0415
 
-    found = catalogue.images(Paths.from_environment(), Progress(), clouds_from(cloud))
+    found = catalogue.images(Paths.from_environment(), Progress(), clouds_from(cloud), strict=format in catalogue.FOR_PROGRAMS)
     text = catalogue.text(found, "json" if json else format, unchecked=unchecked)
     emit(text, [record.document(reused=True) for record in found], as_json=json or format == "json")
 

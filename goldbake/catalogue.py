@@ -17,16 +17,18 @@ from goldbake.paths import Paths
 from goldbake.records import ImageRecord, Records
 
 FORMATS = ("table", "json", "tfvars", "env")
+FOR_PROGRAMS = ("tfvars", "env")
 _HERE = "local"
 """In the place of a region, for artifacts of this machine."""
 
 
 def images(
-    paths: Paths, progress: Progress, clouds: Sequence[Cloud], *, side: Callable[[Cloud], CloudImages] = cloud_side
+    paths: Paths, progress: Progress, clouds: Sequence[Cloud], *, strict: bool = False, side: Callable[[Cloud], CloudImages] = cloud_side
 ) -> list[ImageRecord]:
     """The records whose artifact exists and is what was recorded, newest first; of copies, those that exist.
 
-    Where a cloud cannot be asked (no credentials, no right) its records are listed as they are, with a warning.
+    Where a cloud cannot be asked (no credentials, no right) its records are listed as they are, with a warning; `strict`: that is an error,
+    because a program that reads the list would start machines from an image that may be gone.
     """
     store = Records(paths.records)
     found: list[ImageRecord] = []
@@ -44,6 +46,8 @@ def images(
             asked = sides[record.cloud]
             there = record if asked is None else _existing(asked, record)
         except (MissingError, Failure, UsageError) as error:
+            if strict:
+                raise
             sides[record.cloud] = None
             progress.warn(f"{record.cloud}: not looked up, so it may be gone: {error.message}")
             there = record

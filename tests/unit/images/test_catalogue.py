@@ -93,6 +93,8 @@ def test_without_credentials_the_records_are_listed_with_a_warning(paths: Paths)
     said = io.StringIO()
     assert len(catalogue.images(paths, Progress(said), (Cloud.AWS,), side=none)) == 2
     assert said.getvalue() == "warning: aws: not looked up, so it may be gone: there are no AWS credentials\n"
+    with pytest.raises(MissingError):
+        catalogue.images(paths, Progress(said), (Cloud.AWS,), strict=True, side=none)
 
 
 def test_an_unknown_format_is_refused() -> None:

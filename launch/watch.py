@@ -41,8 +41,8 @@ class Timeline:
     def read(self, console: str, now: float) -> None:
         """Take in the console's text as it is `now`."""
         found = statuses(console)
-        if len(found) == self._seen or not found:
-            return
+        if not found or (len(found) == self._seen and found[-1] == self.status):
+            return  # a cloud keeps only the end of a console: as many lines may be other lines
         self._seen = len(found)
         self.status = found[-1]
         timings = self.status.get("timings")

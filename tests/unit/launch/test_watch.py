@@ -31,6 +31,14 @@ def test_a_line_that_is_read_late_does_not_move_the_start() -> None:
     assert timeline.marks["first boot"] == 5.0
 
 
+def test_a_console_that_lost_its_beginning_is_read_on() -> None:
+    timeline = Timeline()
+    first, second, third = (_line(phase, **{phase: at}) for phase, at in (("started", 1.0), ("probe", 2.0), ("online", 3.0)))
+    timeline.read(first + second, now=5.0)
+    timeline.read(second + third, now=6.0)
+    assert timeline.phase == "online"
+
+
 def test_the_start_is_never_before_the_create_call() -> None:
     timeline = Timeline()
     timeline.read(_line("started", started=400.0), now=2.0)

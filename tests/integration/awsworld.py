@@ -55,6 +55,25 @@ _UNAME = """\
 exec /run/ec2/uname "$@"
 """
 
+_KMOD = """\
+#!/bin/bash
+# kmod under all its names. A container runs on its host's kernel: of NVIDIA's module it is asked whether it fits the one that the machine would
+# have started, and then told what that kernel says where the device is not.
+module=${*: -1}
+if [[ ${0##*/} == modprobe && $module == nvidia* ]]; then
+    kernel=$(cat /run/ec2/kernel)
+    for name in "$module" "$module-current"; do
+        if [[ $(exec -a modinfo /run/ec2/kmod -k "$kernel" -F vermagic "$name" 2>/dev/null) == "$kernel "* ]]; then
+            echo "modprobe: ERROR: could not insert '$name': No such device" >&2
+            exit 1
+        fi
+    done
+    echo "modprobe: FATAL: Module $module not found in directory /lib/modules/$kernel" >&2
+    exit 1
+fi
+exec -a "$0" /run/ec2/kmod "$@"
+"""
+
 
 @dataclass
 class Machine:
@@ -255,9 +274,10 @@ class World:
         dropin.mkdir(exist_ok=True)
         (dropin / "ec2.conf").write_text(_FIRST_BOOT)
         (run / "resolv.conf").write_text(f"nameserver {network.DNS}\n")
-        shutil.copy2(machine.root / "usr/bin/uname", run / "uname")
-        (run / "uname.sh").write_text(_UNAME)
-        (run / "uname.sh").chmod(0o755)
+        for name, text in (("uname", _UNAME), ("kmod", _KMOD)):
+            shutil.copy2(machine.root / "usr/bin" / name, run / name)
+            (run / f"{name}.sh").write_text(text)
+            (run / f"{name}.sh").chmod(0o755)
 
     def _boot(self, machine: Machine) -> int:
         """Start the container and wait for its end; what it ended with."""
@@ -267,10 +287,11 @@ class World:
         command: list[str | Path] = [
             "systemd-nspawn", "--quiet", "--boot", f"--directory={machine.root}", "--register=no", "--keep-unit", f"--machine={machine.id[:64]}",
             "--console=read-only", "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--settings=no",
-            f"--network-namespace-path={machine.namespace}", "--capability=CAP_NET_ADMIN",
+            # What Docker needs beside the network.
+            f"--network-namespace-path={machine.namespace}", "--capability=all", "--system-call-filter=add_key keyctl bpf",
             f"--bind-ro={run}:/run/ec2",
             f"--bind-ro={run}/resolv.conf:/run/systemd/resolve/stub-resolv.conf",
-            f"--bind-ro={run}/uname.sh:/usr/bin/uname",
+            f"--bind-ro={run}/uname.sh:/usr/bin/uname", f"--bind-ro={run}/kmod.sh:/usr/bin/kmod",
             f"--bind-ro={run}/goldbake-firstboot.service.d:/run/systemd/system/goldbake-firstboot.service.d",
             "--", *masked,
         ]  # fmt: skip
@@ -284,6 +305,7 @@ class World:
                     stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 )  # fmt: skip
             machine.boots += 1
+            _let_docker_count(machine)
             code = _ended(machine)
         leftovers.end_processes_of(folder / "no-such", lambda: cgroups.processes(machine.group))
         cgroups.remove(machine.group)
@@ -298,6 +320,7 @@ class World:
             leftovers.end_processes_of(machine.folder, lambda: cgroups.processes(machine.group), PROGRAMS)
             leftovers.unmount_below(machine.folder)
             cgroups.remove(machine.group)
+            _remove_groups_of_docker()
         except BaseException as error:
             self.problems.append(f"{machine.id}: its end: {type(error).__name__}: {error}")
 
@@ -323,6 +346,7 @@ def _hypervisor(machine: Machine) -> Path:
         {inside} ip link add imds type veth peer name machine netns {host}
         {inside} ip address add {beside}/30 dev imds
         {inside} ip link set imds up
+        {inside} sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward'  # Docker does that, where /proc/sys can be written
         {below} ip address add {ADDRESS}/30 dev machine
         {below} ip link set machine up
         {below} ip route add default via {beside}
@@ -338,6 +362,28 @@ def _passage(namespace: Path, port: int) -> Relay:
         return socket.create_connection(("127.0.0.1", port), timeout=5)
 
     return Relay(within(namespace, lambda: listener("127.0.0.1", port)), connect)
+
+
+def _let_docker_count(machine: Machine) -> None:
+    """systemd-nspawn mounts the controllers of the first hierarchy read-only: Docker makes a group for each of its containers."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and machine.child is not None and machine.child.poll() is None:
+        first = container.first_process(cgroups.processes(machine.group))
+        # Before it is systemd, it is what still mounts things.
+        if first is not None and Path(f"/proc/{first}/comm").read_text() == "systemd\n":
+            script = "for point in /sys/fs/cgroup/*/; do mount -o remount,bind,rw $point; done"
+            proc.run(["nsenter", "--mount", f"--target={first}", "sh", "-c", script], check=False)
+            return
+        time.sleep(0.02)
+
+
+def _remove_groups_of_docker() -> None:
+    """Docker's own group stays, empty, in every hierarchy of this machine."""
+    for folder in Path("/sys/fs/cgroup").glob("*/docker"):
+        try:
+            folder.rmdir()
+        except OSError:  # another machine's Docker is at work
+            pass
 
 
 def _ended(machine: Machine) -> int:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from goldbake.clouds.aws.policy import actions
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.exclusive import exclusive
 from goldbake.log import Progress
 from launch import aws_removal, service
-from launch.base import Resource
+from launch.base import Market, Resource
 from tests.fakes.aws import NEWEST_NOBLE
 from tests.unit.launch.aws.conftest import ABROAD, HOME, Field
 
@@ -182,3 +183,17 @@ def test_a_region_that_a_policy_forbids_is_passed_over_and_a_forbidden_account_i
     aws_field.fake.refuse("UnauthorizedOperation", region=HOME, times=None)
     with pytest.raises(Failure, match="UnauthorizedOperation"):
         aws_field.launcher().instances()
+
+
+def test_the_published_policy_allows_every_call_of_launch_and_removal(aws_field: Field) -> None:
+    aws_field.launch("l1", count=2, options={"market": Market.SPOT_FIRST})
+    aws_field.launch("l2", options={"ssh_from": "203.0.113.7/32"})
+    bake_leftovers(aws_field)
+    aws_field.fake.calls.clear()
+    aws_field.launch("l3", count=2)
+    aws_field.launch("l4", options={"ssh_from": "203.0.113.7/32"})
+    aws_field.launcher().console(aws_field.launcher().instances("l4")[0])
+    aws_field.remove(aws_field.plan_reap(now=lambda: time.time() + 1e6), cautious=True).require_nothing_left()
+    called = {f"ec2:{call.action}" for call in aws_field.fake.calls}
+    assert {"ec2:RunInstances", "ec2:CreateFleet", "ec2:TerminateInstances", "ec2:DeregisterImage", "ec2:GetConsoleOutput"} <= called
+    assert called - actions() == set()

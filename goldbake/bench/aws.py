@@ -47,13 +47,15 @@ MACHINES = 166
 """Instances in each region before the reap: with a volume and an interface each, a group and a template they are 500 resources."""
 
 
-def measure(paths: Paths, progress: Progress, count: int = 200, rounds: int = 3) -> dict[str, float]:
-    """Seconds, ratios and memory. Our launch and the bare calls take turns; each figure is the median of `rounds`."""
+def measure(paths: Paths, progress: Progress, count: int = 200, rounds: int = 3, machines: int = MACHINES) -> dict[str, float]:
+    """Seconds, ratios and memory. Our launch and the bare calls take turns; each figure is the median of `rounds`. Each region gets `machines`
+    instances before the reap.
+    """
     home = Path(tempfile.mkdtemp(prefix="bench-aws-"))
     trial = Paths(paths.project, home / "cache", home / "state")
     try:
         with _fake(paths.project) as url, progress.stage("bench"):
-            ami = _record(trial)
+            _record(trial)
             _ours(trial, progress, 1)
             one_mib = _peak_mib()
             ours, bare, calls = [], [], []
@@ -72,7 +74,7 @@ def measure(paths: Paths, progress: Progress, count: int = 200, rounds: int = 3)
                 "peak_mib": many_mib,
                 "peak_mib_above_one_instance": many_mib - one_mib,
             }
-            return found | _reap(trial, progress, ami)
+            return found | _reap(trial, progress, machines)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -111,7 +113,7 @@ def _fake(project: Path) -> Iterator[str]:
             os.environ.update(before)
 
 
-def _record(trial: Paths) -> str:
+def _record(trial: Paths) -> None:
     """Record a public image as if it had been baked."""
     base = base_images.AWS[Os.DEBIAN_12]
     found = boto3.Session().client("ec2", region_name=REGION).describe_images(Owners=[base.owner])["Images"]
@@ -121,7 +123,6 @@ def _record(trial: Paths) -> str:
         versions={}, seconds={}, checks=Checks(passed=1, failed=0, digest=""), created="2026-01-01T00:00:00+00:00", manifest="", region=REGION,
     )  # fmt: skip
     Records(trial.records).add(record)
-    return ami
 
 
 def _ours(trial: Paths, progress: Progress, count: int) -> None:
@@ -136,11 +137,11 @@ def _ours(trial: Paths, progress: Progress, count: int) -> None:
     service.destroy(trial, progress, plan, None, open_directory=lambda _: nullcontext(_NoAgents())).require_nothing_left()
 
 
-def _reap(trial: Paths, progress: Progress, ami: str) -> dict[str, float]:
+def _reap(trial: Paths, progress: Progress, machines: int) -> dict[str, float]:
     """Fill every region with what one launch elsewhere left long ago, and reap all of it."""
     regions = Aws().regions(REGION)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        list(pool.map(_fill, regions))
+        list(pool.map(partial(_fill, machines=machines), regions))
     launchers = {Cloud.AWS: _launcher()}
     began = time.monotonic()
     plan = service.plan_reap(trial, [Cloud.AWS], launchers=launchers)
@@ -158,7 +159,7 @@ def _reap(trial: Paths, progress: Progress, ami: str) -> dict[str, float]:
     }
 
 
-def _fill(region: str) -> None:
+def _fill(region: str, machines: int) -> None:
     client = boto3.Session().client("ec2", region_name=region)
     base = base_images.AWS[Os.DEBIAN_12]
     found = client.describe_images(Owners=[base.owner])["Images"]
@@ -174,7 +175,7 @@ def _fill(region: str) -> None:
         LaunchTemplateName="left", LaunchTemplateData={"ImageId": ami}, TagSpecifications=tagged("launch-template")
     )
     everything = tagged("instance", "volume", "network-interface")
-    client.run_instances(ImageId=ami, InstanceType="t3.micro", MinCount=MACHINES, MaxCount=MACHINES, TagSpecifications=everything)
+    client.run_instances(ImageId=ami, InstanceType="t3.micro", MinCount=machines, MaxCount=machines, TagSpecifications=everything)
 
 
 def _asked(url: str, method: str = "GET") -> Any:

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from goldbake.clouds.aws.errors import code_of, failure
 from goldbake.clouds.aws.quotas import explained
 from goldbake.clouds.aws.session import Aws
+from goldbake.clouds.aws.types import default_types
 from goldbake.clouds.failure import Failure
 from goldbake.config import base_images
 from goldbake.config.model import Cloud
@@ -33,7 +34,6 @@ from launch import aws_request as requests
 from launch.aws_network import Groups, tag_list
 from launch.aws_request import Ground
 from launch.aws_survey import regions, survey
-from launch.aws_types import default_types
 from launch.aws_watch import Consoles, Deaths, Seen
 from launch.base import CloudOptions, Created, Instance, LaunchSpec, Market, Place, Resource
 

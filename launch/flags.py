@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from goldbake.azdo import credentials
-from goldbake.cli import clouds_from
+from goldbake.cli import clouds_from, words_from
 from goldbake.config.model import Cloud
 from goldbake.errors import UsageError
 from goldbake.log import Progress
@@ -116,14 +116,10 @@ def machine(
         raise UsageError("--disk and --warm-up are not negative", hint="leave them out for the image's own size and speed")
     market = Market.SPOT_ONLY if spot_only else Market.SPOT_FIRST if spot else Market.ON_DEMAND
     options = CloudOptions(
-        regions=_words(region), zones=_words(zone), types=_words(instance_type), market=market, subnet=subnet, public_address=public_ip,
+        regions=words_from(region), zones=words_from(zone), types=words_from(instance_type), market=market, subnet=subnet, public_address=public_ip,
         ssh_from=_block(ssh_from), key=ssh_key, identity=identity, disk_gib=disk_gib, warm_up_mib_s=warm_up_mib_s,
     )  # fmt: skip
     return Machine(local=LocalOptions(), options=options)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
 def _block(text: str) -> str:

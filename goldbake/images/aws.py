@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from goldbake import proc
 from goldbake.clouds import tags as names
 from goldbake.clouds.aws.errors import failure, refused
+from goldbake.clouds.aws.quotas import explained
 from goldbake.clouds.aws.session import Aws
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.config import base_images
@@ -120,13 +121,10 @@ class AwsImages:
             raise ValueError(artifact_id)
         return image_id
 
-    def refusal(self, said: str, region: str) -> Failure | None:
-        for pattern in (_API_ERROR, _FLEET_ERROR):
-            if found := list(pattern.finditer(said)):
-                return refused(found[-1]["code"], found[-1]["said"].strip(), doing=_STARTING, region=region)
-        if found := list(_NO_SPOT.finditer(said)):
-            return refused("InsufficientInstanceCapacity", found[-1][0].strip(), doing=_STARTING, region=region)
-        return None
+    def refusal(self, said: str, image: Image, *, spot: bool) -> Failure | None:
+        region = self.region(image)
+        found = _refusal(said, region)
+        return found and explained(self._aws, found, region=region, types=[image.aws.instance_type], spot=spot)
 
     def find(self, artifact: str, region: str) -> Mapping[str, Any] | None:
         try:
@@ -339,3 +337,12 @@ def _reader(who: str) -> tuple[str, str]:
     if who.isdigit():
         return "UserId", who
     return ("OrganizationArn" if ":organization/" in who else "OrganizationalUnitArn"), who
+
+
+def _refusal(said: str, region: str) -> Failure | None:
+    for pattern in (_API_ERROR, _FLEET_ERROR):
+        if found := list(pattern.finditer(said)):
+            return refused(found[-1]["code"], found[-1]["said"].strip(), doing=_STARTING, region=region)
+    if found := list(_NO_SPOT.finditer(said)):
+        return refused("InsufficientInstanceCapacity", found[-1][0].strip(), doing=_STARTING, region=region)
+    return None

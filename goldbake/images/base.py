@@ -71,8 +71,8 @@ class CloudImages(Protocol):
     def artifact(self, artifact_id: str) -> str:
         """The image's id of Packer's `artifact_id`. Raises ValueError when it names none."""
 
-    def refusal(self, said: str, region: str) -> Failure | None:
-        """What the cloud refused, as Packer told it; None when it was something else that failed."""
+    def refusal(self, said: str, image: Image, *, spot: bool) -> Failure | None:
+        """What the cloud refused, as Packer told it, a quota with its value; None when it was something else that failed."""
 
     def find(self, artifact: str, region: str) -> Mapping[str, Any] | None:
         """The cloud's own description of an image, None when it is gone."""

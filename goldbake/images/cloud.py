@@ -265,7 +265,8 @@ class _Run:
                 packer.build(folder, given, self._line, env=self._environment(given), stop=job.stop, grace=_GRACE_S)
                 return
             except BakeError as error:
-                refusal = job.side.refusal(error.message, self._region) if error.message.startswith(_COULD_NOT) else None
+                is_packers = error.message.startswith(_COULD_NOT)
+                refusal = job.side.refusal(error.message, self._todo.image, spot=attempt.spot) if is_packers else None
                 if refusal is None or job.stop.is_set():
                     raise
                 if refusal.scope is not Scope.ZONE:  # a quota: only that of spot instances is another one

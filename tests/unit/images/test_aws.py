@@ -141,14 +141,23 @@ def test_session_manager_needs_its_program(side: AwsImages, monkeypatch: pytest.
     ],
 )
 def test_what_packer_says_is_understood(side: AwsImages, said: str, scope: Scope, code: str) -> None:
-    found = side.refusal(f"packer could not build; its last lines:\n    ==> x: {said}\n", HOME)
+    found = side.refusal(f"packer could not build; its last lines:\n    ==> x: {said}\n", image(), spot=False)
     assert found is not None
     assert (found.scope, found.code) == (scope, code)
     assert found.hint
 
 
+@pytest.mark.parametrize(("spot", "quota"), [(False, "L-1216C47A"), (True, "L-34B43A08")])
+def test_a_quota_that_packer_meets_is_named(side: AwsImages, spot: bool, quota: str) -> None:
+    code = "MaxSpotInstanceCountExceeded" if spot else "VcpuLimitExceeded"
+    found = side.refusal(f"packer could not build; its last lines:\n    api error {code}: too many\n", image(), spot=spot)
+    assert found is not None
+    assert quota in found.message + found.hint
+    assert "request-service-quota-increase" in found.hint
+
+
 def test_another_failure_is_no_refusal(side: AwsImages) -> None:
-    assert side.refusal("packer could not build: Timeout waiting for SSH.", HOME) is None
+    assert side.refusal("packer could not build: Timeout waiting for SSH.", image(), spot=False) is None
 
 
 @pytest.mark.parametrize("artifact_id", ["", "us-east-1:", "gpu-agent-1"])

@@ -6,12 +6,12 @@ import base64
 
 import pytest
 
+from goldbake.clouds.aws.types import CHEAPEST, default_types
 from goldbake.clouds.failure import Failure
 from goldbake.config.model import Gpu
 from goldbake.errors import Exit, UsageError
 from goldbake.records import Records
 from launch import service
-from launch.aws_types import CHEAPEST, default_types
 from launch.base import Market
 from tests.fakes.aws import NEWEST_NOBLE
 from tests.unit.launch.aws.conftest import ABROAD, HOME, PAT, TYPE, Field, record

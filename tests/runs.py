@@ -5,7 +5,10 @@ from __future__ import annotations
 UNIT = ("tests/unit",)
 REAL = ("tests/shell", "tests/integration")
 PARALLEL = ("-n", "auto")
-"""Unit tests share nothing; the others share one baked image, one machine and the mirror of their session."""
+"""Unit tests share nothing."""
+IN_PAIRS = ("-n", "2", "--dist", "loadfile")
+"""The others share a machine: two at a time, those of a file one after the other, because they share a booted image or a mirror. The image
+is baked once: who comes second waits for it."""
 
 FAST = (*UNIT, "-m", "not slow", *PARALLEL)
 
@@ -15,9 +18,9 @@ def plan(*, fast: bool, expression: str) -> list[tuple[str, ...]]:
     if expression:
         return [("-k", expression, *(("-m", "not slow") if fast else ()))]
     if fast:
-        return [FAST, (*REAL, "-m", "not slow")]
+        return [FAST, (*REAL, "-m", "not slow", *IN_PAIRS)]
     return [
         (*FAST, "--cov", "--cov-report=", "--cov-fail-under=0"),
         (*UNIT, "-m", "slow", *PARALLEL, "--cov", "--cov-append", "--cov-report=", "--cov-fail-under=0"),
-        (*REAL, "--cov", "--cov-append", "--cov-report=term"),
+        (*REAL, *IN_PAIRS, "--cov", "--cov-append", "--cov-report=term"),
     ]

@@ -123,9 +123,9 @@ class Listener:
 
     def _look(self) -> None:
         """See why it rang. Raises Stopped."""
+        self._wake.clear()  # first: a signal that comes between the two lines rings again
         if self._stopping:
             raise Stopped
-        self._wake.clear()
 
     def _open(self) -> bool:
         """Get a session, whatever time it takes; False when there is no hope of one."""

@@ -12,6 +12,7 @@ import pytest
 
 from goldbake.local import cgroups
 from goldbake.paths import PROJECT, Paths
+from goldbake.records import Records
 from tests.integration.conftest import BakedImage
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="a container needs root")]
@@ -27,8 +28,10 @@ def _demo(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _left(paths: Paths) -> list[str]:
-    """What this machine has of any launch: processes, mounts, control groups, loop devices, files."""
+def _left(paths: Paths, said: str) -> list[str]:
+    """What this machine has of the launch that the demo names: processes, mounts, control groups, loop devices, files."""
+    named = re.search(r"^remove (\w+)", said, re.MULTILINE)
+    assert named, said
     folder = paths.state / "instances"
     marker = f"{folder}/".encode()
     found = []
@@ -40,7 +43,7 @@ def _left(paths: Paths) -> list[str]:
         if marker in words:
             found.append(f"process {process.name}: {words!r}")
     found += [line for line in Path("/proc/mounts").read_text().splitlines() if str(folder) in line]
-    found += sorted(cgroups.named("goldbake-"))
+    found += sorted(cgroups.named(f"goldbake-{named[1]}"))
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
         if str(paths.cache / "disks") in backing.read_text():
             found.append(f"{backing.parts[3]}: {backing.read_text().strip()}")
@@ -50,14 +53,21 @@ def _left(paths: Paths) -> list[str]:
     return found + ([str(path) for path in launches.glob("*.json")] if launches.exists() else [])
 
 
+@pytest.fixture
+def paths(baked_image: BakedImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """A home of its own that knows the baked image: other tests start machines at the same time, and the demo looks at all of its home."""
+    monkeypatch.setenv("GOLDBAKE_HOME", str(tmp_path))
+    found = Paths.from_environment()
+    Records(found.records).add(baked_image.record)
+    return found
+
+
 def _assert_order(marks: list[str]) -> None:
     assert [mark for mark in marks if mark != "created"] == ORDER
     assert marks.index("asked for") < marks.index("created") < marks.index("online")
 
 
-def test_the_demo_shows_the_whole_way_and_leaves_nothing(baked_image: BakedImage) -> None:
-    paths = Paths.from_environment()
-    before = _left(paths)
+def test_the_demo_shows_the_whole_way_and_leaves_nothing(paths: Paths) -> None:
     done = _demo("--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -66,11 +76,12 @@ def test_the_demo_shows_the_whole_way_and_leaves_nothing(baked_image: BakedImage
     assert seconds[0] == 0
     assert seconds == sorted(seconds)
     assert "agents in pool Default" in document["nothing_left"]
-    assert [line for line in _left(paths) if line not in before] == []
+    assert _left(paths, done.stderr) == []
     assert "Traceback" not in done.stderr
 
 
-def test_people_read_a_timeline(baked_image: BakedImage) -> None:
+@pytest.mark.usefixtures("paths")
+def test_people_read_a_timeline() -> None:
     done = _demo()
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -80,9 +91,7 @@ def test_people_read_a_timeline(baked_image: BakedImage) -> None:
     assert all(line.startswith("nothing left: ") for line in proof)
 
 
-def test_a_demo_that_is_interrupted_leaves_nothing(baked_image: BakedImage) -> None:
-    paths = Paths.from_environment()
-    before = _left(paths)
+def test_a_demo_that_is_interrupted_leaves_nothing(paths: Paths) -> None:
     with subprocess.Popen(
         [PROJECT / "inv", "demo", "--engine", "container"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/"
     ) as child:
@@ -95,4 +104,4 @@ def test_a_demo_that_is_interrupted_leaves_nothing(baked_image: BakedImage) -> N
     assert child.returncode not in (0, None)
     assert output == ""
     assert "Traceback" not in errors
-    assert [line for line in _left(paths) if line not in before] == []
+    assert _left(paths, errors) == []

@@ -64,6 +64,23 @@ def end_processes_of(folder: Path, also: Callable[[], Collection[int]] = tuple, 
     return first
 
 
+def living_in(folder: Path) -> set[int]:
+    """Ids of the processes whose root is an overlay with its upper layer below `folder`: those of a container whose starter was killed.
+
+    Nothing in their command lines names the folder.
+    """
+    marker = f"upperdir={folder}/"
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            mounts = (process / "mountinfo").read_text(errors="replace").splitlines()
+        except OSError:
+            continue
+        if any(line.split()[4] == "/" and marker in line for line in mounts):
+            found.add(int(process.name))
+    return found
+
+
 def mounts_below(folder: Path) -> list[str]:
     """Mount points below `folder`, deepest first."""
     prefix = str(folder) + "/"
@@ -91,7 +108,7 @@ def sweep(work: Path) -> list[str]:
     """
     if not work.exists():
         return []
-    found = [f"process {process.pid} ({process.name})" for process in end_processes_of(work)]
+    found = [f"process {process.pid} ({process.name})" for process in end_processes_of(work, lambda: living_in(work))]
     unmount_below(work)
     for device in loop_devices_of(work):
         found.append(f"loop device {device}")

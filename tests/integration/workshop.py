@@ -110,6 +110,7 @@ class Workshop:
             if prefix in line
         ]
         processes = [f"process {pid}: {words}" for pid, words in commands() if prefix in words]
+        processes += [f"process {folder.name} in a container" for folder in Path("/proc").glob("[0-9]*") if prefix in _root_of(folder)]
         files = [f"file {path}" for path in self.work.glob("*")] if self.work.exists() else []
         return mounts + loops + processes + files
 
@@ -150,6 +151,15 @@ def commands() -> Iterator[tuple[int, str]]:
                 yield int(folder.name), (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
+
+
+def _root_of(process: Path) -> str:
+    """What a process's root file system is made of."""
+    try:
+        lines = (process / "mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.split()[4] == "/"), "")
 
 
 def make(folder: Path) -> Workshop:

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from goldbake.clouds.aws.errors import code_of, failure
 from goldbake.clouds.aws.quotas import explained
+from goldbake.clouds.aws.resources import INSTANCE, is_gone, tag_list, tags_of
 from goldbake.clouds.aws.session import Aws
 from goldbake.clouds.aws.types import default_types
 from goldbake.clouds.failure import Failure
@@ -31,7 +32,7 @@ from launch import aws_answer as answers
 from launch import aws_listing as listing
 from launch import aws_removal as removal
 from launch import aws_request as requests
-from launch.aws_network import Groups, tag_list
+from launch.aws_network import Groups
 from launch.aws_request import Ground
 from launch.aws_survey import regions, survey
 from launch.aws_watch import Consoles, Deaths, Seen
@@ -163,7 +164,7 @@ class AwsLauncher:
         numbered: dict[str, int] = {}
         result = []
         for item, region in sorted((pair for of_region in found for pair in of_region), key=lambda pair: _age(pair[0])):
-            launch = listing.launch_of(listing.tags_of(item))
+            launch = listing.launch_of(tags_of(item))
             numbered[launch] = numbered.get(launch, 0) + 1
             result.append(listing.instance(item, region, numbered[launch]))
         return result
@@ -231,7 +232,7 @@ class AwsLauncher:
             try:
                 ec2.delete_launch_template(LaunchTemplateName=name)
             except (BotoCoreError, ClientError) as error:
-                if not removal.is_gone(error) and self._progress is not None:
+                if not is_gone(error) and self._progress is not None:
                     self._progress.warn(
                         f"{failure(error, doing=f'delete the launch template {name}', region=region).message}; destroy will"
                     )
@@ -274,7 +275,7 @@ class AwsLauncher:
 
     def _living(self, ec2: EC2Client, region: str, launch_id: str | None) -> Iterator[tuple[Any, str]]:
         for item in listing.instances(ec2, region, launch_id):
-            if item["State"]["Name"] not in listing.INSTANCE.gone:
+            if item["State"]["Name"] not in INSTANCE.gone:
                 yield item, region
 
     def _states(self, launch_id: str) -> Iterable[tuple[str, Seen]]:

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from goldbake.clouds import tags
 from goldbake.clouds.aws.errors import code_of, failure
+from goldbake.clouds.aws.resources import tag_list
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import MissingError, UsageError
 from launch.base import CloudOptions, LaunchSpec
@@ -33,11 +34,6 @@ class Subnet:
     id: str
     zone: str
     vpc: str
-
-
-def tag_list(given: Mapping[str, str]) -> list[Any]:
-    """Tags as EC2 takes them."""
-    return [{"Key": key, "Value": value} for key, value in given.items()]
 
 
 def subnets(ec2: EC2Client, region: str, options: CloudOptions) -> tuple[Subnet, ...]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from goldbake.clouds.aws.errors import code_of, failure
+from goldbake.clouds.aws.errors import failure
+from goldbake.clouds.aws.resources import GROUP, IN_USE, INSTANCE, KINDS, ONE_BY_ONE, SPOT, is_gone
 from goldbake.clouds.failure import Failure, Scope
-from launch import aws_listing as listing
 from launch.base import Resource
 
 if TYPE_CHECKING:
@@ -18,29 +18,15 @@ if TYPE_CHECKING:
 BATCH = 100
 """Instances that one call ends. EC2 takes 1000 and recommends smaller batches."""
 
-_ONE_BY_ONE: dict[str, tuple[str, str]] = {
-    listing.TEMPLATE.name: ("delete_launch_template", "LaunchTemplateId"),
-    listing.KEY.name: ("delete_key_pair", "KeyPairId"),
-    listing.IMAGE.name: ("deregister_image", "ImageId"),
-    listing.SNAPSHOT.name: ("delete_snapshot", "SnapshotId"),
-    listing.VOLUME.name: ("delete_volume", "VolumeId"),
-    listing.INTERFACE.name: ("delete_network_interface", "NetworkInterfaceId"),
-    listing.GROUP.name: ("delete_security_group", "GroupId"),
-}
-_IN_USE = frozenset(
-    {"DependencyViolation", "VolumeInUse", "InvalidNetworkInterface.InUse", "InvalidSnapshot.InUse", "InvalidGroup.InUse", "IncorrectState"}
-)
-"""Codes that pass as soon as something else is gone."""
-
 
 def remove(ec2: EC2Client, region: str, doomed: Sequence[Resource]) -> list[Failure]:
     """Ask for the end of everything that can go now, and return why something could not. What goes with its instance is left to that."""
-    of_kind = {kind.name: [found for found in doomed if found.kind == kind.name and not found.going] for kind in listing.KINDS}
-    machines = {found.id for found in doomed if found.kind == listing.INSTANCE.name}
-    problems = _in_batches(ec2.cancel_spot_instance_requests, "SpotInstanceRequestIds", of_kind[listing.SPOT.name], region)
-    problems += _in_batches(ec2.terminate_instances, "InstanceIds", of_kind[listing.INSTANCE.name], region)
-    for kind, (operation, parameter) in _ONE_BY_ONE.items():
-        if kind == listing.GROUP.name and machines:
+    of_kind = {kind.name: [found for found in doomed if found.kind == kind.name and not found.going] for kind in KINDS}
+    machines = {found.id for found in doomed if found.kind == INSTANCE.name}
+    problems = _in_batches(ec2.cancel_spot_instance_requests, "SpotInstanceRequestIds", of_kind[SPOT.name], region)
+    problems += _in_batches(ec2.terminate_instances, "InstanceIds", of_kind[INSTANCE.name], region)
+    for kind, (operation, parameter) in ONE_BY_ONE.items():
+        if kind == GROUP.name and machines:
             continue  # their interfaces hold it
         for found in of_kind[kind]:
             if found.instance_id in machines:
@@ -51,12 +37,6 @@ def remove(ec2: EC2Client, region: str, doomed: Sequence[Resource]) -> list[Fail
                 if not is_gone(error):
                     problems.append(_problem(error, f"delete {found.kind} {found.id}", region))
     return problems
-
-
-def is_gone(error: BotoCoreError | ClientError) -> bool:
-    """Whether the thing that a call was about does not exist any more."""
-    code = code_of(error)
-    return code.endswith(("NotFound", ".NotFoundException")) or code == "InvalidAMIID.Unavailable"
 
 
 def worst(problems: Sequence[Failure]) -> Failure:
@@ -93,6 +73,6 @@ def _in_halves(call: Callable[..., Any], parameter: str, ids: Sequence[str]) -> 
 
 def _problem(error: BotoCoreError | ClientError, doing: str, region: str) -> Failure:
     found = failure(error, doing=doing, region=region)
-    if found.code in _IN_USE:
+    if found.code in IN_USE:
         return Failure(Scope.RETRY, found.code, found.message, hint=found.hint)
     return found

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from goldbake.clouds.aws.resources import tag_list
 from goldbake.errors import UsageError
-from launch.aws_network import Subnet, tag_list
+from launch.aws_network import Subnet
 from launch.base import CloudOptions, LaunchSpec, Place
 
 WARM_UP = range(100, 301)

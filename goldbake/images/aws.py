@@ -18,6 +18,7 @@ from goldbake import proc
 from goldbake.clouds import tags as names
 from goldbake.clouds.aws.errors import failure, refused
 from goldbake.clouds.aws.quotas import explained
+from goldbake.clouds.aws.resources import tag_list
 from goldbake.clouds.aws.session import Aws
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.config import base_images
@@ -29,7 +30,7 @@ from goldbake.packer import Value
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef, SubnetTypeDef, TagTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef, SubnetTypeDef
 
 _ZONES = 3
 """In how many zones a build is tried; more would only make a shortage of the whole region take longer."""
@@ -59,6 +60,9 @@ class AwsImages:
 
     def region(self, image: Image) -> str:
         return image.aws.region
+
+    def has_gpu(self, image: Image) -> bool:
+        return image.aws.has_gpu
 
     def base(self, image: Image) -> Base:
         """The newest AMI by creation date. Raises MissingError when none fits what images.yaml asks for."""
@@ -144,7 +148,7 @@ class AwsImages:
         resources = self._with_snapshots(artifact, region)
         ec2 = self._ec2(region)
         with _asking(f"tag {artifact}", region):
-            ec2.create_tags(Resources=resources, Tags=_listed(tags))
+            ec2.create_tags(Resources=resources, Tags=tag_list(tags))
             ec2.delete_tags(Resources=resources, Tags=[{"Key": names.BAKE}, {"Key": names.EXPIRES}])
 
     def remove(self, artifact: str, region: str) -> None:
@@ -170,7 +174,7 @@ class AwsImages:
         key = next((copy.kms_key for copy in image.aws.copies if copy.region == region), "")
         encryption: dict[str, Any] = {"Encrypted": True} if image.aws.encrypt else {}
         encryption |= {"KmsKeyId": key} if key else {}
-        listed: list[Any] = [{"ResourceType": kind, "Tags": _listed(tags)} for kind in ("image", "snapshot")]
+        listed: list[Any] = [{"ResourceType": kind, "Tags": tag_list(tags)} for kind in ("image", "snapshot")]
         for number in range(_COPY_TRIES):
             with _asking(f"copy {artifact} from {home}", region):
                 copied = self._ec2(region).copy_image(
@@ -318,10 +322,6 @@ def _asking(doing: str, region: str) -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         raise failure(error, doing=doing, region=region) from error
-
-
-def _listed(tags: Mapping[str, str]) -> list[TagTypeDef]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _boots(found: ImageTypeDef, settings: AwsSettings) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
 from goldbake.clouds import tags
 from goldbake.clouds.aws.errors import code_of
+from goldbake.clouds.aws.resources import IMAGE, IN_USE, INSTANCE, KINDS, ONE_BY_ONE, SNAPSHOT, SPOT, is_gone, items, state_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -17,12 +18,10 @@ if TYPE_CHECKING:
 _POLL_S = 5.0
 PATIENCE_S = 300.0
 """An instance with a GPU may take two minutes to end, and its group goes only after it."""
-_BUSY = ("DependencyViolation", "VolumeInUse", "InvalidNetworkInterface.InUse", "InvalidSnapshot.InUse", "IncorrectState")
-"""Not yet: something that is on its way out still uses it."""
 
 
 class Left(NamedTuple):
-    """Something that exists. `kind` in the order of deletion."""
+    """Something that exists."""
 
     kind: str
     id: str
@@ -33,8 +32,14 @@ class Left(NamedTuple):
 
 def existing(ec2: EC2Client, bake_id: str, *, images: bool) -> list[Left]:
     """Everything of a bake that exists now; `images`: also AMIs and snapshots, which have the bake's tag until they are finished."""
-    found = [Left(kind, one) for kind, found in _listings(ec2, bake_id) for one in found]
-    return found if images else [one for one in found if one.kind not in ("image", "snapshot")]
+    ours = [{"Name": f"tag:{tags.BAKE}", "Values": [bake_id]}]
+    return [
+        Left(kind.name, item[kind.id])
+        for kind in KINDS
+        if images or kind not in (IMAGE, SNAPSHOT)
+        for item in items(ec2, kind, ours)
+        if state_of(item) not in kind.gone | {"deleting"}
+    ]
 
 
 def remove(ec2: EC2Client, bake_id: str, pause: Callable[[float], None], *, images: bool, patience: float = PATIENCE_S) -> list[Left]:
@@ -53,9 +58,9 @@ def remove(ec2: EC2Client, bake_id: str, pause: Callable[[float], None], *, imag
 
 def remove_image(ec2: EC2Client, image: ImageTypeDef) -> None:
     """Deregister an AMI and delete its snapshots."""
-    _delete(ec2, Left("image", image["ImageId"]))
+    _delete(ec2, Left(IMAGE.name, image["ImageId"]))
     for snapshot in snapshots_of(image):
-        _delete(ec2, Left("snapshot", snapshot))
+        _delete(ec2, Left(SNAPSHOT.name, snapshot))
 
 
 def snapshots_of(image: ImageTypeDef) -> list[str]:
@@ -63,44 +68,16 @@ def snapshots_of(image: ImageTypeDef) -> list[str]:
     return [device["Ebs"]["SnapshotId"] for device in image.get("BlockDeviceMappings", []) if "SnapshotId" in device.get("Ebs", {})]
 
 
-def _listings(ec2: EC2Client, bake_id: str) -> Iterator[tuple[str, list[str]]]:
-    ours: list[Any] = [{"Name": f"tag:{tags.BAKE}", "Values": [bake_id]}]
-
-    def pages(operation: Any, key: str, **more: Any) -> list[Any]:
-        return [item for page in ec2.get_paginator(operation).paginate(Filters=ours, **more) for item in page.get(key, [])]
-
-    instances = [one for reservation in pages("describe_instances", "Reservations") for one in reservation["Instances"]]
-    yield "instance", [one["InstanceId"] for one in instances if one["State"]["Name"] != "terminated"]
-    requests = pages("describe_spot_instance_requests", "SpotInstanceRequests")
-    yield "spot request", [one["SpotInstanceRequestId"] for one in requests if one["State"] in ("open", "active")]
-    yield "launch template", [one["LaunchTemplateId"] for one in pages("describe_launch_templates", "LaunchTemplates")]
-    yield "key pair", [one["KeyPairId"] for one in ec2.describe_key_pairs(Filters=ours)["KeyPairs"]]
-    yield "volume", [one["VolumeId"] for one in pages("describe_volumes", "Volumes") if one["State"] not in ("deleting", "deleted")]
-    yield "network interface", [one["NetworkInterfaceId"] for one in pages("describe_network_interfaces", "NetworkInterfaces")]
-    yield "security group", [one["GroupId"] for one in pages("describe_security_groups", "SecurityGroups")]
-    yield (
-        "image",
-        [one["ImageId"] for one in ec2.describe_images(Owners=["self"], Filters=ours)["Images"] if one["State"] != "deregistered"],
-    )
-    yield "snapshot", [one["SnapshotId"] for one in pages("describe_snapshots", "Snapshots", OwnerIds=["self"])]
-
-
 def _delete(ec2: EC2Client, left: Left) -> None:
     """Ask for the end of one thing. What is gone is fine, what is still used comes again in the next round."""
-    calls: dict[str, Callable[[], object]] = {
-        "instance": lambda: ec2.terminate_instances(InstanceIds=[left.id]),
-        "spot request": lambda: ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[left.id]),
-        "launch template": lambda: ec2.delete_launch_template(LaunchTemplateId=left.id),
-        "key pair": lambda: ec2.delete_key_pair(KeyPairId=left.id),
-        "volume": lambda: ec2.delete_volume(VolumeId=left.id),
-        "network interface": lambda: ec2.delete_network_interface(NetworkInterfaceId=left.id),
-        "security group": lambda: ec2.delete_security_group(GroupId=left.id),
-        "image": lambda: ec2.deregister_image(ImageId=left.id),
-        "snapshot": lambda: ec2.delete_snapshot(SnapshotId=left.id),
-    }
     try:
-        calls[left.kind]()
+        if left.kind == INSTANCE.name:
+            ec2.terminate_instances(InstanceIds=[left.id])
+        elif left.kind == SPOT.name:
+            ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[left.id])
+        else:
+            operation, parameter = ONE_BY_ONE[left.kind]
+            getattr(ec2, operation)(**{parameter: left.id})
     except ClientError as error:
-        code = code_of(error)
-        if code not in _BUSY and "NotFound" not in code and code not in ("InvalidAMIID.Unavailable",):
+        if code_of(error) not in IN_USE and not is_gone(error):
             raise

@@ -28,7 +28,7 @@ from goldbake.local.layers import Layers
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.plan import AgentSource, BakePlan, image_named, plan
-from goldbake.records import Checks, ImageRecord, Records, Stat, sha256_of
+from goldbake.records import ImageRecord, Records, Stat, sha256_of
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ def _publish(
     seconds: dict[str, float],
     records: Records,
 ) -> ImageRecord:
-    checks = None if report is None else Checks(passed=len(report.passed), failed=len(report.failed), digest=report.digest)
+    checks = None if report is None else cloud_images.checks_of(report)
     sha256 = sha256_of(pending)
     beside = artifact.with_suffix(".manifest.json")
     checked = None if checks is None else checks.model_dump()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from goldbake.azdo.organization import organization_url
+from goldbake.clouds import tags
 from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError, MissingError, UsageError
 from goldbake.log import Progress
@@ -34,7 +34,6 @@ __all__ = [
     "launch", "launches", "plan_destroy", "plan_reap", "reap",
 ]  # fmt: skip
 
-_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that is read as something else
 _SEALS_AT_ONCE = 16
 
 
@@ -56,7 +55,7 @@ def launch(
     """
     began = clock()
     _require_sense(request)
-    launch_id = (new_id or _new_id)()
+    launch_id = (new_id or tags.new_id)()
     organization = organization_url(request.organization)
     record = find_image(paths, request)
     require_checked(record, request)
@@ -333,7 +332,3 @@ def _opener(pat: Secret | None, ca: Path | None, progress: Progress) -> removal.
         return azure_devops(entry.organization, pat, ca=ca, progress=progress) if pat else None
 
     return open_directory
-
-
-def _new_id() -> str:
-    return "".join(secrets.choice(_LETTERS) for _ in range(10))

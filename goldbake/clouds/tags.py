@@ -5,6 +5,8 @@ Values have only a–z, 0–9, - and _, which every cloud's tags and labels acce
 
 from __future__ import annotations
 
+import secrets
+
 MANAGED_BY = "managed-by"
 LAUNCH = "goldbake-launch"
 BAKE = "goldbake-bake"
@@ -15,6 +17,13 @@ EXPIRES = "goldbake-expires"
 
 OWNER = "goldbake"
 """The value of `managed-by`."""
+
+_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that is read as something else
+
+
+def new_id() -> str:
+    """A name for a launch or a bake that no other has."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(10))
 
 
 def of_launch(launch_id: str, image: str, expires: int) -> dict[str, str]:

@@ -53,6 +53,9 @@ class CloudImages(Protocol):
     def region(self, image: Image) -> str:
         """Where an image is baked and at home."""
 
+    def has_gpu(self, image: Image) -> bool:
+        """Whether build machines have one: the checks then look at it too."""
+
     def base(self, image: Image) -> Base:
         """The newest base image now. Raises MissingError when there is none."""
 

@@ -24,7 +24,7 @@ import filelock
 from goldbake import proc, provenance, toolchain
 from goldbake.check import CheckReport
 from goldbake.clouds.failure import Scope
-from goldbake.config.model import Cloud, Image
+from goldbake.config.model import Image
 from goldbake.errors import BakeError, GoldbakeError
 from goldbake.exclusive import exclusive
 from goldbake.images import failed_checks, remote_check
@@ -63,7 +63,7 @@ def check(job: Job, todo: BakePlan, record: ImageRecord) -> CheckReport:
     with _run(job, todo) as run:
         report = run.check(attempts, record.artifact, provenance.read_inside(Path(record.manifest)))
     if record.checks is None and not report.failed:
-        checked = record.model_copy(update={"checks": _checks(report)})
+        checked = record.model_copy(update={"checks": checks_of(report)})
         for region, artifact in checked.artifacts.items():
             job.side.finish(artifact, region, result_tags(checked))
         job.records.add(checked)
@@ -162,7 +162,7 @@ class _Run:
             agent=todo.agent_source.value,
             versions=versions(todo.image, document),
             seconds=self.seconds,
-            checks=None if report is None else _checks(report),
+            checks=None if report is None else checks_of(report),
             created=datetime.datetime.fromtimestamp(job.now(), datetime.UTC).isoformat(timespec="seconds"),
             manifest=str(beside),
             region=self._region,
@@ -185,7 +185,7 @@ class _Run:
         work = self._work / "check"
         work.mkdir(mode=0o700)
         (work / remote_check.EXPECT).write_text(json.dumps(expect))
-        markers = "image,booted,gpu" if todo.cloud is Cloud.AWS and todo.image.aws.has_gpu else "image,booted"
+        markers = "image,booted,gpu" if job.side.has_gpu(todo.image) else "image,booted"
         command = ["env", f"PYTHONPATH={PROJECT}", sys.executable, "-m", remote_check.__name__, "--folder", str(work), "--markers", markers]
         variables: dict[str, Value] = {"check_folder": str(work), "check_command": shlex.join(command), "checking": True}
         packer = self._ready()
@@ -330,5 +330,6 @@ def versions(image: Image, document: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _checks(report: CheckReport) -> Checks:
+def checks_of(report: CheckReport) -> Checks:
+    """How the checks of a record ended."""
     return Checks(passed=len(report.passed), failed=len(report.failed), digest=report.digest)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from goldbake.clouds import tags
 from goldbake.config.model import Lock
 from goldbake.images.base import CloudImages
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.records import ImageRecord, Records
-
-_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that is read as something else
 
 
 @dataclass
@@ -28,7 +26,7 @@ class Job:
     records: Records
     stop: threading.Event = field(default_factory=threading.Event)
     now: Callable[[], float] = time.time
-    new_id: Callable[[], str] = lambda: "".join(secrets.choice(_LETTERS) for _ in range(10))
+    new_id: Callable[[], str] = tags.new_id
     pause: Callable[[float], None] | None = None
     """Between two looks at copies; by default it ends early when `stop` is set."""
 

@@ -17,6 +17,9 @@ from goldbake.config.model import Cloud, Image
 from goldbake.log import Progress
 from goldbake.secret import Secret
 
+REGIONS = "regions"
+"""The option of a journal entry that names the regions of its launch, with commas."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -121,6 +124,11 @@ class Market(StrEnum):
     SPOT_FIRST = "spot-first"
     """Spare capacity where there is some, else on demand."""
     SPOT_ONLY = "spot-only"
+
+    @property
+    def spot(self) -> tuple[bool, ...]:
+        """Whether to try spare capacity, in the order of the tries."""
+        return {Market.ON_DEMAND: (False,), Market.SPOT_FIRST: (True, False), Market.SPOT_ONLY: (True,)}[self]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from goldbake.config.model import Cloud
 from goldbake.errors import UsageError
 from goldbake.paths import Paths
-from launch.base import CloudOptions, Launcher
+from launch.base import REGIONS, CloudOptions, Launcher
 from launch.journal import Journal
 from launch.local import LocalLauncher, LocalOptions
 
@@ -61,13 +61,19 @@ def _local(paths: Paths, options: CloudOptions, local: LocalOptions) -> Launcher
 
 
 def _aws(paths: Paths, options: CloudOptions, local: LocalOptions) -> Launcher:
-    from launch.aws import REGIONS, AwsLauncher  # noqa: PLC0415
+    from launch.aws.launcher import AwsLauncher  # noqa: PLC0415
+
+    return AwsLauncher(options, regions_of=_regions_of(paths))
+
+
+def _regions_of(paths: Paths) -> Callable[[str], Sequence[str]]:
+    """Launch → the regions that its journal names; none when there is no journal here."""
 
     def regions_of(launch_id: str) -> Sequence[str]:
         entry = journal_of(paths).read(launch_id)
         return [region for region in entry.options.get(REGIONS, "").split(",") if region] if entry else ()
 
-    return AwsLauncher(options, regions_of=regions_of)
+    return regions_of
 
 
 def _is_configured(cloud: Cloud) -> bool:

@@ -36,7 +36,7 @@ from goldbake.records import Checks, ImageRecord, Records
 from goldbake.secret import Secret
 from launch import service
 from launch.agents import AgentState
-from launch.aws import AwsLauncher
+from launch.aws.launcher import AwsLauncher
 from launch.base import CloudOptions
 from launch.service import LaunchRequest
 

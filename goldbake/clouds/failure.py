@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -42,6 +42,13 @@ class Failure(GoldbakeError):
         self.scope = scope
         self.code = code
         self.exit_code = _EXITS[scope] if exit_code is None else exit_code
+
+
+def worst(problems: Sequence[Failure]) -> Failure:
+    """One failure for several: one that does not pass by itself, if there is any; its message has them all."""
+    chief = next((found for found in problems if found.scope is not Scope.RETRY), problems[0])
+    said = "; ".join(dict.fromkeys(found.message for found in problems))
+    return Failure(chief.scope, chief.code, said, hint=chief.hint, exit_code=chief.exit_code)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def operations() -> dict[str, str]:
 @pytest.mark.parametrize(
     ("modules", "purposes"),
     [
-        ("launch/aws*.py", {Purpose.LAUNCH, Purpose.DESTROY}),
+        ("launch/aws/*.py", {Purpose.LAUNCH, Purpose.DESTROY}),
         (f"goldbake/clouds/aws/{_OF_BOTH}", {Purpose.LAUNCH, Purpose.DESTROY}),
         (f"goldbake/clouds/aws/{_OF_BOTH}", {Purpose.BAKE, Purpose.DESTROY}),
         ("goldbake/images/*.py", {Purpose.BAKE, Purpose.DESTROY}),

@@ -21,8 +21,8 @@ from goldbake.records import Checks, ImageRecord, Records
 from goldbake.secret import Secret
 from launch import service
 from launch.agents import AgentState
-from launch.aws import REGIONS, AwsLauncher
-from launch.base import CloudOptions, LaunchSpec
+from launch.aws.launcher import AwsLauncher
+from launch.base import REGIONS, CloudOptions, LaunchSpec
 from launch.fleet import Fleet
 from launch.journal import Entry
 from launch.registry import journal_of

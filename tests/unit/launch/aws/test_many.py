@@ -6,7 +6,7 @@ import pytest
 from moto.ec2.models import ec2_backends
 
 from goldbake.clouds.aws.session import Aws
-from launch.aws import AwsLauncher
+from launch.aws.launcher import AwsLauncher
 from launch.base import CloudOptions
 from tests.fakes.aws import ACCOUNT, REGIONS, FakeAws
 from tests.unit.launch.aws.conftest import HOME, Field

@@ -11,7 +11,8 @@ from goldbake.clouds.aws.policy import actions
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.exclusive import exclusive
 from goldbake.log import Progress
-from launch import aws_removal, service
+from launch import service
+from launch.aws import removal
 from launch.base import Market, Resource
 from tests.fakes.aws import NEWEST_NOBLE
 from tests.unit.launch.aws.conftest import ABROAD, HOME, Field
@@ -146,7 +147,7 @@ def test_terminating_many_skips_the_one_that_is_gone(aws_field: Field) -> None:
 
 
 def test_instances_end_in_batches(aws_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aws_removal, "BATCH", 2)
+    monkeypatch.setattr(removal, "BATCH", 2)
     aws_field.launch(count=5, wait=False)
     aws_field.fake.calls.clear()
     aws_field.destroy()

@@ -10,7 +10,7 @@ from typing import Any
 
 from goldbake.clouds.aws.resources import tag_list
 from goldbake.errors import UsageError
-from launch.aws_network import Subnet
+from launch.aws.network import Subnet
 from launch.base import CloudOptions, LaunchSpec, Place
 
 WARM_UP = range(100, 301)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from goldbake.clouds import tags
 from goldbake.clouds.aws.resources import GOING, GROUP, INSTANCE, INTERFACE, KINDS, SPOT, Kind, items, state_of, tags_of
 from goldbake.config.model import Cloud
-from launch.aws_network import AGENTS, SHARED
+from launch.aws.network import AGENTS, SHARED
 from launch.base import Instance, Resource
 from launch.journal import BAKE
 

@@ -23,28 +23,25 @@ from goldbake.clouds.aws.quotas import explained
 from goldbake.clouds.aws.resources import INSTANCE, is_gone, tag_list, tags_of
 from goldbake.clouds.aws.session import Aws
 from goldbake.clouds.aws.types import default_types
-from goldbake.clouds.failure import Failure
+from goldbake.clouds.failure import Failure, worst
 from goldbake.config import base_images
 from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError, UsageError
 from goldbake.log import Progress
-from launch import aws_answer as answers
-from launch import aws_listing as listing
-from launch import aws_removal as removal
-from launch import aws_request as requests
-from launch.aws_network import Groups
-from launch.aws_request import Ground
-from launch.aws_survey import regions, survey
-from launch.aws_watch import Consoles, Deaths, Seen
-from launch.base import CloudOptions, Created, Instance, LaunchSpec, Market, Place, Resource
+from launch.aws import answer as answers
+from launch.aws import listing, removal
+from launch.aws import request as requests
+from launch.aws.network import Groups
+from launch.aws.request import Ground
+from launch.aws.survey import regions, survey
+from launch.aws.watch import ConsoleReader, died
+from launch.base import REGIONS, CloudOptions, Created, Instance, LaunchSpec, Place, Resource
+from launch.observe import Consoles, Deaths, Seen
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 T = TypeVar("T")
-
-REGIONS = "regions"
-"""The option of a journal entry that names the regions of its launch."""
 
 _FIRST_REGION = "us-east-1"
 """Asked for the list of regions when neither AWS_REGION nor the profile names one."""
@@ -84,7 +81,7 @@ class AwsLauncher:
         self._used: dict[str, tuple[str, ...]] = {}
         self._enabled: tuple[str, ...] = ()
         self._deaths: dict[str, Deaths] = {}
-        self._consoles = Consoles(clock)
+        self._consoles = Consoles(ConsoleReader(lambda instance: self._aws.ec2(_region(instance))), clock)
         self._mutex = threading.Lock()
         self._progress: Progress | None = None
 
@@ -117,10 +114,9 @@ class AwsLauncher:
             progress.detail("places", f"{region}: {', '.join(self._zones(ground))}")
 
     def places(self, spec: LaunchSpec) -> Sequence[Place]:
-        markets = {Market.ON_DEMAND: (False,), Market.SPOT_FIRST: (True, False), Market.SPOT_ONLY: (True,)}[self._options.market]
         return [
             Place(region, zone, spot)
-            for spot in markets
+            for spot in self._options.market.spot
             for region, ground in self._grounds.items()
             for zone in (("",) if self._is_fleet(spec) else self._zones(ground))
         ]
@@ -157,7 +153,7 @@ class AwsLauncher:
             elif isinstance(result, Failure):
                 problems.append(result)
         if problems:
-            raise removal.worst(problems)
+            raise worst(problems)
 
     def instances(self, launch_id: str | None = None) -> list[Instance]:
         found = self._look(launch_id, lambda ec2, region: list(self._living(ec2, region, launch_id)))
@@ -170,12 +166,12 @@ class AwsLauncher:
         return result
 
     def console(self, instance: Instance) -> str:
-        return self._consoles.read(self._aws.ec2(_region(instance)), instance)
+        return self._consoles.read(instance)
 
     def death(self, instance: Instance) -> Failure | None:
         with self._mutex:
             if instance.launch_id not in self._deaths:
-                self._deaths[instance.launch_id] = Deaths(lambda: self._states(instance.launch_id), self._clock)
+                self._deaths[instance.launch_id] = Deaths(lambda: self._states(instance.launch_id), died, self._clock)
             deaths = self._deaths[instance.launch_id]
         return deaths.of(instance)
 

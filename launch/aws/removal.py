@@ -39,13 +39,6 @@ def remove(ec2: EC2Client, region: str, doomed: Sequence[Resource]) -> list[Fail
     return problems
 
 
-def worst(problems: Sequence[Failure]) -> Failure:
-    """One failure for several: one that does not pass by itself, if there is any; its message has them all."""
-    chief = next((found for found in problems if found.scope is not Scope.RETRY), problems[0])
-    said = "; ".join(dict.fromkeys(found.message for found in problems))
-    return Failure(chief.scope, chief.code, said, hint=chief.hint, exit_code=chief.exit_code)
-
-
 def _in_batches(call: Callable[..., Any], parameter: str, doomed: Sequence[Resource], region: str) -> list[Failure]:
     problems = []
     for at in range(0, len(doomed), BATCH):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import UsageError
-from launch import aws_request as requests
-from launch.aws_network import subnets
-from launch.aws_request import Ground
+from launch.aws import request as requests
+from launch.aws.network import subnets
+from launch.aws.request import Ground
 from launch.base import CloudOptions, LaunchSpec
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 from goldbake.clouds.aws.errors import refused
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import Exit
-from launch.aws_request import Ground
+from launch.aws.request import Ground
 
 _WIDTH = tuple(Scope)
 """From narrow to wide, as the enumeration has them."""

@@ -1,21 +1,13 @@
-"""Answers that do not come from moto: errors in each protocol's form, and JSON."""
+"""Answers that do not come from moto: errors in each protocol's form, and results of JSON 1.1."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
 
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
+from tests.fakes.http import Answer
 
 
 class Refused(Exception):
@@ -25,11 +17,6 @@ class Refused(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-
-
-def document(data: Any, status: int = 200) -> Answer:
-    """A JSON document of the fake's own."""
-    return Answer(status, (json.dumps(data, indent=1, default=str) + "\n").encode(), {"Content-Type": "application/json"})
 
 
 def amz(data: Any) -> Answer:

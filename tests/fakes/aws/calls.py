@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+from tests.fakes import faults
 
 STATUS: Mapping[str, int] = {
     "InsufficientInstanceCapacity": 500,
@@ -103,23 +104,8 @@ class Fault:
         return all(one in ("*", other) for one, other in wanted) and self.spot in (None, spot)
 
 
-class Faults:
+class Faults(faults.Faults[Fault]):
     """The faults that are still to come."""
-
-    def __init__(self) -> None:
-        self._faults: list[Fault] = []
-        self._seen: list[int] = []
-        self._mutex = threading.Lock()
-
-    def add(self, *faults: Fault) -> None:
-        with self._mutex:
-            self._faults += faults
-            self._seen += [0] * len(faults)
-
-    def clear(self) -> None:
-        with self._mutex:
-            self._faults.clear()
-            self._seen.clear()
 
     def take(self, call: Call) -> Fault | None:
         """The fault for this request."""
@@ -127,16 +113,6 @@ class Faults:
         return self.find(actions, call.service, call.region, call.zone, call.type, call.spot)
 
     def find(self, actions: Iterable[str], service: str, region: str, zone: str, type: str, spot: bool) -> Fault | None:
-        """The first fault that is due; every fault counts what it matches."""
-        due = None
-        with self._mutex:
-            for index, fault in enumerate(self._faults):
-                if not any(fault.matches(service, action, region, zone, type, spot) for action in actions):
-                    continue
-                seen = self._seen[index]
-                if seen >= fault.after and (fault.times is None or seen < fault.after + fault.times):
-                    if due is not None:
-                        continue  # not its turn: it counts only what reaches it
-                    due = fault
-                self._seen[index] += 1
-        return due
+        """The first fault that is due for any of these actions."""
+        wanted = tuple(actions)
+        return self.first(lambda fault: any(fault.matches(service, action, region, zone, type, spot) for action in wanted))

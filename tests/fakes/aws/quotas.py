@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.fakes.aws.answers import Answer, amz, error
+from tests.fakes.aws.answers import amz, error
+from tests.fakes.http import Answer
 
 NAMES: Mapping[str, str] = {
     "L-1216C47A": "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances",

@@ -20,13 +20,13 @@ from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from tests.fakes.aws import instances, moto_changes, quotas, start, state
-from tests.fakes.aws.answers import Answer, Refused, document, error
+from tests.fakes.aws.answers import Refused, error
 from tests.fakes.aws.book import ACCOUNT, BOOK, REGIONS, Book, Doom, Event
 from tests.fakes.aws.calls import Call, Fault, Faults
 from tests.fakes.aws.ec2 import FakeEc2, parameters_of
 from tests.fakes.aws.seeds import Seed
-from tests.fakes.aws.server import Server
 from tests.fakes.aws.state import Held
+from tests.fakes.http import Answer, Server, document
 
 ACCESS_KEY = "AKIAFAKEFAKEFAKEFAKE"
 SECRET_KEY = "fake-secret-key-of-the-tests"

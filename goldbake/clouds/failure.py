@@ -65,3 +65,16 @@ class Refusal:
     """Where this is known from."""
     exit_code: Exit | None = None
     """Where it does not follow from the scope."""
+
+
+@dataclass(frozen=True)
+class Worded:
+    """What a code that means several things means when the message has `phrase`."""
+
+    phrase: str
+    row: Refusal
+
+
+def rows(scope: Scope, source: str, *given: tuple[str, str, str], exit_code: Exit | None = None) -> tuple[Refusal, ...]:
+    """Rows of one reach and source, each a code, its meaning and the next step."""
+    return tuple(Refusal(code, scope, meaning, fix, source, exit_code) for code, meaning, fix in given)

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from goldbake.clouds.failure import Refusal, Scope
+from goldbake.clouds.failure import Refusal, Scope, Worded, rows
 from goldbake.errors import Exit
 
 CODES_PAGE = "https://docs.aws.amazon.com/ec2/latest/devguide/errors-overview.html"
@@ -26,19 +24,6 @@ SIGN_IN = "sign in again (`aws sso login`, `aws login`), or replace the keys; `a
 CLOCK = "set this machine's clock: `timedatectl set-ntp true`; AWS allows a difference of 5 minutes"
 NETWORK = "check the region's name, the network and HTTPS_PROXY; `./inv doctor --cloud aws` shows which region answers"
 QUOTAS_PAGE = "https://{region}.console.aws.amazon.com/servicequotas/home/services/{service}/quotas"
-
-
-@dataclass(frozen=True)
-class Worded:
-    """What a code that means several things means when the message has `phrase`."""
-
-    phrase: str
-    row: Refusal
-
-
-def rows(scope: Scope, source: str, *given: tuple[str, str, str], exit_code: Exit | None = None) -> tuple[Refusal, ...]:
-    """Rows of one reach and source, each a code, its meaning and the next step."""
-    return tuple(Refusal(code, scope, meaning, fix, source, exit_code) for code, meaning, fix in given)
 
 
 def _quota(service: str) -> str:

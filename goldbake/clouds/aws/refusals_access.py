@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from goldbake.clouds.aws.refusals import BOTOCORE, CLOCK, CODES_PAGE, COMMON, POLICY, SIGN_IN, rows
-from goldbake.clouds.failure import Scope
+from goldbake.clouds.aws.refusals import BOTOCORE, CLOCK, CODES_PAGE, COMMON, POLICY, SIGN_IN
+from goldbake.clouds.failure import Scope, rows
 
 CREDENTIALS = (
     *rows(

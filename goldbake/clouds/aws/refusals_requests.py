@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from goldbake.clouds.aws.refusals import AGAIN, BOTOCORE, CODES_PAGE, NETWORK, QUOTAS_PAGE, REPORT, rows
-from goldbake.clouds.failure import Scope
+from goldbake.clouds.aws.refusals import AGAIN, BOTOCORE, CODES_PAGE, NETWORK, QUOTAS_PAGE, REPORT
+from goldbake.clouds.failure import Scope, rows
 from goldbake.errors import Exit
 
 PASSING = (

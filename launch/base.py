@@ -19,6 +19,8 @@ from goldbake.secret import Secret
 
 REGIONS = "regions"
 """The option of a journal entry that names the regions of its launch, with commas."""
+ACCOUNT = "account"
+"""The option of a journal entry that names the project or subscription of its launch, where a person may have several."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class CloudOptions:
     ssh_from: str = ""
     """The CIDR block that may open SSH; empty: nobody."""
     key: str = ""
-    """Name of a key pair, or the public key, as the cloud wants it."""
+    """Name of a key pair (AWS), or the text of a public key."""
     identity: str = ""
     """Instance profile, service account or managed identity of the instances; empty: none."""
     disk_gib: int = 0

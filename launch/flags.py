@@ -106,7 +106,8 @@ def machine(
         "--region": region, "--zone": zone, "--instance-type": instance_type, "--spot": spot, "--spot-only": spot_only, "--subnet": subnet,
         "--public-ip": public_ip, "--ssh-from": ssh_from, "--identity": identity, "--disk": disk_gib, "--warm-up": warm_up_mib_s,
     }  # fmt: skip
-    wrong = next((flag for flag, value in (elsewhere if cloud is Cloud.LOCAL else here).items() if value), "")
+    aws_only = {} if cloud is Cloud.AWS else {"--warm-up": warm_up_mib_s}
+    wrong = next((flag for flag, value in (elsewhere if cloud is Cloud.LOCAL else here | aws_only).items() if value), "")
     if wrong:
         raise UsageError(f"{wrong} means nothing with --cloud {cloud}", hint="see `./inv --help launch`")
     if cloud is Cloud.LOCAL:
@@ -114,10 +115,11 @@ def machine(
         return Machine(local=found, options=CloudOptions())
     if disk_gib < 0 or warm_up_mib_s < 0:
         raise UsageError("--disk and --warm-up are not negative", hint="leave them out for the image's own size and speed")
+    key = ssh_key if cloud is Cloud.AWS else _public_key(ssh_key)  # EC2 has key pairs of its own, by name
     market = Market.SPOT_ONLY if spot_only else Market.SPOT_FIRST if spot else Market.ON_DEMAND
     options = CloudOptions(
         regions=words_from(region), zones=words_from(zone), types=words_from(instance_type), market=market, subnet=subnet, public_address=public_ip,
-        ssh_from=_block(ssh_from), key=ssh_key, identity=identity, disk_gib=disk_gib, warm_up_mib_s=warm_up_mib_s,
+        ssh_from=_block(ssh_from), key=key, identity=identity, disk_gib=disk_gib, warm_up_mib_s=warm_up_mib_s,
     )  # fmt: skip
     return Machine(local=LocalOptions(), options=options)
 
@@ -135,11 +137,16 @@ def local(engine: str, *, gpu: bool = False, ssh_key: str = "", cpus: int = 2, m
     """What only this machine knows. Raises UsageError for an engine that is none, or a file that is no public key."""
     if engine not in set(Engine):
         raise UsageError(f"there is no engine {engine!r}", hint=f"--engine takes {' or '.join(Engine)}")
-    path = file(ssh_key, "--ssh-key")
+    return LocalOptions(engine=Engine(engine), cpus=cpus, memory_mib=memory_mib, gpu=gpu, ssh_key=_public_key(ssh_key))
+
+
+def _public_key(name: str) -> str:
+    """The text of the public key in the file that `--ssh-key` names; empty without one."""
+    path = file(name, "--ssh-key")
     key = path.read_text(errors="replace").strip() if path else ""
     if path and not _PUBLIC_KEY.fullmatch(key):
-        raise UsageError(f"--ssh-key {ssh_key} is no public key", hint="name the .pub file, as ~/.ssh/id_ed25519.pub")
-    return LocalOptions(engine=Engine(engine), cpus=cpus, memory_mib=memory_mib, gpu=gpu, ssh_key=key)
+        raise UsageError(f"--ssh-key {name} is no public key", hint="name the .pub file, as ~/.ssh/id_ed25519.pub")
+    return key
 
 
 def pat_if_any(progress: Progress, organization: str = "") -> Secret | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from goldbake.config.model import Cloud
 from goldbake.errors import UsageError
 from goldbake.paths import Paths
-from launch.base import REGIONS, CloudOptions, Launcher
+from launch.base import ACCOUNT, REGIONS, CloudOptions, Launcher
 from launch.journal import Journal
 from launch.local import LocalLauncher, LocalOptions
 
@@ -69,11 +69,32 @@ def _aws(paths: Paths, options: CloudOptions, local: LocalOptions) -> Launcher:
 def _regions_of(paths: Paths) -> Callable[[str], Sequence[str]]:
     """Launch → the regions that its journal names; none when there is no journal here."""
 
+    remembered = _remembered(paths)
+
     def regions_of(launch_id: str) -> Sequence[str]:
-        entry = journal_of(paths).read(launch_id)
-        return [region for region in entry.options.get(REGIONS, "").split(",") if region] if entry else ()
+        return [region for region in remembered(launch_id).get(REGIONS, "").split(",") if region]
 
     return regions_of
+
+
+def _remembered(paths: Paths) -> Callable[[str], Mapping[str, str]]:
+    """Launch → what its journal remembers for its cloud; nothing when there is no journal here."""
+
+    def remembered(launch_id: str) -> Mapping[str, str]:
+        entry = journal_of(paths).read(launch_id)
+        return entry.options if entry else {}
+
+    return remembered
+
+
+def _accounts(paths: Paths, cloud: Cloud) -> Callable[[], Sequence[str]]:
+    """The projects or subscriptions that journals here name: what is past its time is looked for in those as well."""
+
+    def accounts() -> Sequence[str]:
+        named = (entry.options.get(ACCOUNT, "") for entry in journal_of(paths).all() if entry.cloud is cloud)
+        return list(dict.fromkeys(filter(None, named)))
+
+    return accounts
 
 
 def _is_configured(cloud: Cloud) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,8 @@ def test_machines_of_this_machine_have_defaults_of_their_own() -> None:
         (Cloud.AWS, {"cpus": 2}, "--cpus means nothing"),
         (Cloud.AWS, {"ssh_from": "10.0.0.1/8"}, "--ssh-from 10.0.0.1/8 is no block"),
         (Cloud.AWS, {"disk_gib": -1}, "--disk"),
+        (Cloud.GCP, {"warm_up_mib_s": 200}, "--warm-up means nothing with --cloud gcp"),
+        (Cloud.GCP, {"ssh_key": "/nowhere.pub"}, "--ssh-key /nowhere.pub is no file"),
         (Cloud.LOCAL, {"engine": "vmware"}, "no engine 'vmware'"),
     ],
 )
@@ -77,6 +80,14 @@ def test_a_flag_that_cannot_be_is_refused(cloud: Cloud, given: dict[str, Any], m
     with pytest.raises(UsageError, match=message) as caught:
         flags.machine(cloud, **given)
     assert caught.value.hint
+
+
+def test_a_key_is_a_name_on_aws_and_the_text_of_a_file_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "id.pub"
+    file.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me@here\n")
+    assert flags.machine(Cloud.AWS, ssh_key="mine")["options"].key == "mine"
+    for cloud in (Cloud.GCP, Cloud.AZURE):
+        assert flags.machine(cloud, ssh_key=str(file))["options"].key == "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me@here"
 
 
 def test_without_a_cloud_the_service_chooses() -> None:

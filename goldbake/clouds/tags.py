@@ -15,6 +15,13 @@ IMAGE = "goldbake-image"
 EXPIRES = "goldbake-expires"
 """Seconds since 1970."""
 
+FINGERPRINT = "goldbake-fingerprint"
+MANIFEST = "goldbake-manifest"
+CHECKS = "goldbake-checks"
+"""Of finished images: the first `DIGITS` of the fingerprint and of the SHA-256 of the manifest inside; `passed`, `none`, or `pending`."""
+DIGITS = 32
+"""Google's labels end after 63 characters, so that a whole SHA-256 is one too long."""
+
 OWNER = "goldbake"
 """The value of `managed-by`."""
 

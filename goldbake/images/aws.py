@@ -148,7 +148,7 @@ class AwsImages:
         resources = self._with_snapshots(artifact, region)
         ec2 = self._ec2(region)
         with _asking(f"tag {artifact}", region):
-            ec2.create_tags(Resources=resources, Tags=tag_list(tags))
+            ec2.create_tags(Resources=resources, Tags=tag_list(_with_name(tags)))
             ec2.delete_tags(Resources=resources, Tags=[{"Key": names.BAKE}, {"Key": names.EXPIRES}])
 
     def remove(self, artifact: str, region: str) -> None:
@@ -156,11 +156,13 @@ class AwsImages:
             with _asking(f"remove {artifact}", region):
                 aws_leftovers.remove_image(self._ec2(region), cast("ImageTypeDef", found))
 
-    def leftovers(self, bake_id: str, region: str, *, images: bool) -> list[str]:
+    def leftovers(self, bake_id: str, image: Image, *, images: bool) -> list[str]:
+        region = image.aws.region
         with _asking(f"list what bake {bake_id} has made", region):
             return [str(one) for one in aws_leftovers.existing(self._ec2(region), bake_id, images=images)]
 
-    def remove_leftovers(self, bake_id: str, region: str, *, images: bool) -> list[str]:
+    def remove_leftovers(self, bake_id: str, image: Image, *, images: bool) -> list[str]:
+        region = image.aws.region
         with _asking(f"remove what bake {bake_id} has made", region):
             left = aws_leftovers.remove(self._ec2(region), bake_id, self._pause, images=images, patience=self._patience)
             return [str(one) for one in left]
@@ -174,7 +176,7 @@ class AwsImages:
         key = next((copy.kms_key for copy in image.aws.copies if copy.region == region), "")
         encryption: dict[str, Any] = {"Encrypted": True} if image.aws.encrypt else {}
         encryption |= {"KmsKeyId": key} if key else {}
-        listed: list[Any] = [{"ResourceType": kind, "Tags": tag_list(tags)} for kind in ("image", "snapshot")]
+        listed: list[Any] = [{"ResourceType": kind, "Tags": tag_list(_with_name(tags))} for kind in ("image", "snapshot")]
         for number in range(_COPY_TRIES):
             with _asking(f"copy {artifact} from {home}", region):
                 copied = self._ec2(region).copy_image(
@@ -322,6 +324,11 @@ def _asking(doing: str, region: str) -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         raise failure(error, doing=doing, region=region) from error
+
+
+def _with_name(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tag that EC2's console shows as the name, beside the tags of a finished image."""
+    return {"Name": f"{tags[names.IMAGE]}-{tags[names.FINGERPRINT][:12]}"} | dict(tags)
 
 
 def _boots(found: ImageTypeDef, settings: AwsSettings) -> bool:

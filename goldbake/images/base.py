@@ -89,11 +89,11 @@ class CloudImages(Protocol):
     def remove(self, artifact: str, region: str) -> None:
         """Delete an image with its snapshots; one that is gone already is fine."""
 
-    def leftovers(self, bake_id: str, region: str, *, images: bool) -> list[str]:
-        """What exists with the tags of a bake, as `instance i-0123`; `images`: unfinished images count as well."""
+    def leftovers(self, bake_id: str, image: Image, *, images: bool) -> list[str]:
+        """What exists of a bake of `image`, as `instance i-0123`; `images`: unfinished images count as well."""
 
-    def remove_leftovers(self, bake_id: str, region: str, *, images: bool) -> list[str]:
-        """Delete what exists with the tags of a bake; returns what is still left when it gave up waiting.
+    def remove_leftovers(self, bake_id: str, image: Image, *, images: bool) -> list[str]:
+        """Delete what exists of a bake; returns what is still left when it gave up waiting.
 
         Without `images` no image is deleted: one that is finished may be listed with its old tags for a while.
         """

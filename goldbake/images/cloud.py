@@ -23,6 +23,7 @@ import filelock
 
 from goldbake import proc, provenance, toolchain
 from goldbake.check import CheckReport
+from goldbake.clouds import tags
 from goldbake.clouds.failure import Scope
 from goldbake.config.model import Image
 from goldbake.errors import BakeError, GoldbakeError
@@ -206,9 +207,9 @@ class _Run:
         job = self._job
         how = f"`./inv reap --cloud {job.side.cloud} --yes` removes it"
         try:
-            if found := job.side.leftovers(self._id, self._region, images=not self._finished):
+            if found := job.side.leftovers(self._id, self._todo.image, images=not self._finished):
                 job.say(f"removing what bake {self._id} has left: {', '.join(found)}")
-                self.left = job.side.remove_leftovers(self._id, self._region, images=not self._finished)
+                self.left = job.side.remove_leftovers(self._id, self._todo.image, images=not self._finished)
         except GoldbakeError as second:
             self.left = ["something"]
             job.warn(f"bake {self._id} may have left something in {self._region} ({second.message}); {how}")
@@ -259,7 +260,11 @@ class _Run:
         while True:
             attempt = rest.pop(0)
             job.say(f"{attempt.place}: {attempt.reason}")
-            common: dict[str, Value] = {"bake": self._id, "expires": str(self._expires), "fingerprint": self._todo.fingerprint[:32]}
+            common: dict[str, Value] = {
+                "bake": self._id,
+                "expires": str(self._expires),
+                "fingerprint": self._todo.fingerprint[: tags.DIGITS],
+            }
             given = {**variables, **attempt.variables, **common}
             try:
                 packer.build(folder, given, self._line, env=self._environment(given), stop=job.stop, grace=_GRACE_S)
@@ -274,7 +279,7 @@ class _Run:
                 if not rest:
                     raise refusal from error
                 job.warn(f"{attempt.place}: {refusal.message}")
-                job.side.remove_leftovers(self._id, self._region, images=False)
+                job.side.remove_leftovers(self._id, self._todo.image, images=False)
 
     def _environment(self, given: Mapping[str, Value]) -> dict[str, str]:
         """The cloud's own names, and variables of the template that a person has set for a private endpoint; ours are stronger."""

@@ -10,10 +10,6 @@ from goldbake.images.job import Job
 from goldbake.records import ImageRecord
 
 _COPY_POLL_S = 15.0
-FINGERPRINT = "goldbake-fingerprint"
-MANIFEST = "goldbake-manifest"
-CHECKS = "goldbake-checks"
-"""Tags of finished images: the first 32 digits of the fingerprint; SHA-256 of the manifest inside; `passed`, `none`, or `pending`."""
 
 
 def complete(job: Job, image: Image, record: ImageRecord) -> ImageRecord:
@@ -77,10 +73,9 @@ def _copied(job: Job, image: Image, record: ImageRecord, failures: list[Failure]
 def result_tags(record: ImageRecord) -> dict[str, str]:
     """The tags of a finished image and its snapshots. None of them lets `reap` take it."""
     return {
-        "Name": f"{record.image}-{record.fingerprint[:12]}",
         names.MANAGED_BY: names.OWNER,
         names.IMAGE: record.image,
-        FINGERPRINT: record.fingerprint[:32],
-        MANIFEST: record.sha256,
-        CHECKS: "none" if record.checks is None else "passed",
+        names.FINGERPRINT: record.fingerprint[: names.DIGITS],
+        names.MANIFEST: record.sha256[: names.DIGITS],
+        names.CHECKS: "none" if record.checks is None else "passed",
     }

@@ -18,6 +18,9 @@ from tests.unit.test_render import CONFIG
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
+RESULT = {"goldbake-image": "agents", "goldbake-fingerprint": "0123456789abcdef", "goldbake-checks": "passed"}
+NAME = {"Name": "agents-0123456789ab"}
+
 
 def image(os: Os = Os.DEBIAN_12, disk_gib: int = 32, **aws: object) -> Image:
     return CONFIG.images["gpu-agent"].model_copy(update={"os": os, "disk_gib": disk_gib, "aws": AwsSettings.model_validate(aws)})
@@ -171,8 +174,8 @@ def test_an_artifact_that_is_no_ami_is_noticed(side: AwsImages, artifact_id: str
 
 
 def test_finishing_takes_the_tags_of_the_bake_away_from_image_and_snapshot(side: AwsImages, ec2: EC2Client, fake_aws: FakeAws) -> None:
-    side.finish(baked(ec2), HOME, {"goldbake-checks": "passed"})
-    assert tags_of(fake_aws, "image") == tags_of(fake_aws, "snapshot") == {"goldbake-checks": "passed"}
+    side.finish(baked(ec2), HOME, RESULT)
+    assert tags_of(fake_aws, "image") == tags_of(fake_aws, "snapshot") == RESULT | NAME
 
 
 def test_a_removed_image_leaves_no_snapshot_and_is_not_found(side: AwsImages, ec2: EC2Client, fake_aws: FakeAws) -> None:
@@ -211,29 +214,29 @@ def test_everything_of_a_bake_is_removed_and_nothing_else(side: AwsImages, ec2: 
         baked(ec2, bake)
     fake_aws.book.linger = 2
     before = [one for one in fake_aws.held() if one.tags.get("goldbake-bake") == "other"]
-    assert len(side.leftovers("b1", HOME, images=True)) == len(before) >= 8
-    assert side.remove_leftovers("b1", HOME, images=True) == []
+    assert len(side.leftovers("b1", image(), images=True)) == len(before) >= 8
+    assert side.remove_leftovers("b1", image(), images=True) == []
     assert fake_aws.held() == before
 
 
 def test_a_finished_image_that_still_shows_its_old_tags_is_not_removed(side: AwsImages, ec2: EC2Client) -> None:
     artifact = baked(ec2)
-    assert side.leftovers("b1", HOME, images=False) == []
-    assert side.remove_leftovers("b1", HOME, images=False) == []
+    assert side.leftovers("b1", image(), images=False) == []
+    assert side.remove_leftovers("b1", image(), images=False) == []
     assert side.find(artifact, HOME) is not None
 
 
 def test_what_cannot_be_removed_is_named(side: AwsImages, ec2: EC2Client, fake_aws: FakeAws) -> None:
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=8, TagSpecifications=tagged("volume"))["VolumeId"]
     fake_aws.refuse("VolumeInUse", "DeleteVolume", times=None)
-    assert side.remove_leftovers("b1", HOME, images=True) == [f"volume {volume}"]
+    assert side.remove_leftovers("b1", image(), images=True) == [f"volume {volume}"]
 
 
 # --- copies and readers
 
 
 def test_a_copy_is_tagged_from_its_own_call_and_asks_with_the_same_token(side: AwsImages, ec2: EC2Client, fake_aws: FakeAws) -> None:
-    artifact, tags = baked(ec2), {"goldbake-image": "agents"}
+    artifact, tags = baked(ec2), RESULT
     described = image(copies=[{"region": "eu-west-1"}], encrypt=True)
     copy = side.copy(described, "agents-1", artifact, "eu-west-1", tags)
     side.copy(described, "agents-1", artifact, "eu-west-1", tags)
@@ -243,13 +246,13 @@ def test_a_copy_is_tagged_from_its_own_call_and_asks_with_the_same_token(side: A
     assert side.copied(copy, "eu-west-1", tags)
     held = [one for one in fake_aws.held() if one.region == "eu-west-1"]
     assert {one.kind for one in held} == {"image", "snapshot"}
-    assert all(dict(one.tags) == tags for one in held)
+    assert all(dict(one.tags) == tags | NAME for one in held)
 
 
 def test_a_copy_has_the_key_of_its_region(side: AwsImages, ec2: EC2Client, fake_aws: FakeAws) -> None:
     artifact = baked(ec2)
     described = image(encrypt=True, copies=[AwsCopy(region="eu-west-1", kms_key="alias/there").model_dump()])
-    side.copy(described, "agents-1", artifact, "eu-west-1", {"goldbake-image": "agents"})
+    side.copy(described, "agents-1", artifact, "eu-west-1", RESULT)
     (call,) = [call for call in fake_aws.calls if call.action == "CopyImage"]
     assert call.parameters["KmsKeyId"] == "alias/there"
 

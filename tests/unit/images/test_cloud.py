@@ -76,7 +76,7 @@ def test_a_bake_makes_a_checked_image_with_its_manifest_and_leaves_nothing_else(
         "managed-by": "goldbake",
         "goldbake-image": "agents",
         "goldbake-fingerprint": record.fingerprint[:32],
-        "goldbake-manifest": record.sha256,
+        "goldbake-manifest": record.sha256[:32],
         "goldbake-checks": "passed",
     }
     assert (record.region, record.base, record.checks is not None) == (HOME, NEWEST_DEBIAN.id_in(HOME), True)
@@ -337,7 +337,7 @@ def test_copies_are_made_after_the_checks_and_recorded_with_all_tags(place: Work
     assert list(record.artifacts) == [HOME, "eu-west-1", "eu-central-1"]
     for region, artifact in record.artifacts.items():
         held = image_of(fake_aws, region)
-        assert (held.id, held.tags["goldbake-checks"], held.tags["goldbake-manifest"]) == (artifact, "passed", record.sha256)
+        assert (held.id, held.tags["goldbake-checks"], held.tags["goldbake-manifest"]) == (artifact, "passed", record.sha256[:32])
     assert set(record.published) == set(record.artifacts)
 
 

@@ -32,9 +32,11 @@ class Place:
     """Empty: the cloud chooses one."""
     spot: bool = False
     """Spare capacity, which the cloud may take back; its quotas and its shortages are its own."""
+    kind: str = ""
+    """The type of machine, where each type is tried by itself; empty: the cloud chooses among those that are allowed."""
 
     def __str__(self) -> str:
-        return (self.zone or self.region) + (" (spot)" if self.spot else "")
+        return (self.zone or self.region) + (f" {self.kind}" if self.kind else "") + (" (spot)" if self.spot else "")
 
 
 @dataclass(frozen=True)

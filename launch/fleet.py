@@ -73,13 +73,17 @@ class Places:
             )
 
     def block(self, place: Place, failure: Failure) -> None:
-        """Do not try the place again, nor, for a failure of its region, any other place there; spot capacity has limits of its own."""
+        """Do not try the place again, nor, for a failure of its region, any other place there; spot capacity and a type of machine that was
+        asked for by itself have limits of their own.
+        """
         with self._mutex:
             said = f"{place}: {failure.code}"
             if said not in self._refusals:
                 self._refusals.append(said)
             if failure.scope is Scope.REGION:
-                self._open = [other for other in self._open if (other.region, other.spot) != (place.region, place.spot)]
+                self._open = [
+                    other for other in self._open if (other.region, other.spot, other.kind) != (place.region, place.spot, place.kind)
+                ]
             else:
                 self._open = [other for other in self._open if other != place]
 

@@ -24,10 +24,11 @@ from goldbake.paths import Paths
 from goldbake.records import ImageRecord, Records
 from tests.fakes.aws import NEWEST_DEBIAN, REGION, FakeAws
 from tests.integration import awsaccount, workshop
-from tests.integration.awsworld import World, world
+from tests.integration.awsworld import Ec2
 from tests.integration.conftest import BakedImage
 from tests.integration.machines import until
 from tests.integration.workshop import Workshop
+from tests.integration.world import World, world
 
 pytestmark = [
     pytest.mark.slow,
@@ -105,7 +106,7 @@ def field(baked_image: BakedImage, tmp_path_factory: pytest.TempPathFactory) -> 
     lock = shop.project / "images.lock.yaml"
     lock.write_text(_without_agent(lock.read_text()) + pin)
     _share_toolchain(Paths.from_environment(), shop.home / "cache")
-    with FakeAws() as fake, awsaccount.environment(fake) as patch, world(fake, folder / "world") as machines:
+    with FakeAws() as fake, awsaccount.environment(fake) as patch, world(Ec2(fake), folder / "world") as machines:
         host, port = machines.open_ssh()
         told = {"skip_credential_validation": "true", "ssh_host": host, "ssh_port": str(port), "reboot_pause": "1s"}
         for name, value in told.items():
@@ -137,7 +138,7 @@ def test_a_bake_leaves_an_image_a_snapshot_and_a_record_and_nothing_else(field: 
         assert one.tags["goldbake-image"] == "aws-distro"
         assert one.tags["goldbake-checks"] == "passed"
         assert one.tags["goldbake-fingerprint"] == baked.fingerprint[:32]
-        assert one.tags["goldbake-manifest"] == baked.sha256
+        assert one.tags["goldbake-manifest"] == baked.sha256[:32]
         assert not {"goldbake-bake", "goldbake-expires"} & set(one.tags)
     assert (baked.region, baked.base) == (REGION, NEWEST_DEBIAN.id_in(REGION))
     assert baked.checks is not None
@@ -177,7 +178,7 @@ def test_the_build_instance_had_version_2_of_the_metadata_service_only(field: Fi
 
 
 def test_the_build_instance_was_restarted_where_images_yaml_says_so(field: Field, baked: ImageRecord) -> None:
-    boots = [machine.boots for machine in field.world.machines.values()]
+    boots = [machine.boots for machine in field.world.machines]
     assert 2 in boots
 
 

@@ -26,9 +26,10 @@ from launch.service import LaunchReport, LaunchRequest
 from sim.azdo import SimulatedAzureDevOps
 from tests.fakes.aws import REGION, FakeAws
 from tests.integration import awsaccount
-from tests.integration.awsworld import World, world
+from tests.integration.awsworld import Ec2
 from tests.integration.conftest import BakedImage
 from tests.integration.machines import FAST, until
+from tests.integration.world import World, world
 
 pytestmark = [
     pytest.mark.slow,
@@ -93,7 +94,7 @@ def field(baked_image: BakedImage, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("aws-launch")
     paths = Paths(Paths.from_environment().project, folder / "cache", folder / "state")
     with FakeAws() as fake, SimulatedAzureDevOps(organization="demo", session_timeout=300) as azdo, awsaccount.environment(fake):
-        with world(fake, folder / "world", services=[azdo.port]) as machines:
+        with world(Ec2(fake), folder / "world", services=[azdo.port]) as machines:
             found = Field(fake, machines, azdo, paths, baked_image.root, io.StringIO())
             found.image("plain")
             yield found
@@ -203,10 +204,10 @@ def _assert_no_pat(field: Field) -> None:
     assert pat not in field.said.getvalue()
     for path in field.paths.state.rglob("*"):
         assert not path.is_file() or pat.encode() not in path.read_bytes(), path
-    for machine in field.world.machines.values():
+    for machine in field.world.machines:
         if machine.is_running:
             assert pat not in machine.console
-            assert machine.run(f"grep -rlF -- '{pat}' /etc /var /opt /home /root /run --exclude-dir=ec2 2>/dev/null; true") == ""
+            assert machine.run(f"grep -rlF -- '{pat}' /etc /var /opt /home /root /run --exclude-dir=world 2>/dev/null; true") == ""
 
 
 def _one_hop_further(namespace: Path, folder: Path) -> str:

@@ -1,4 +1,5 @@
-"""Sockets in the network namespaces of containers, and a way between two of them for TCP."""
+"""The networks of containers that stand for machines of a cloud: sockets in them, ways between two for TCP, and the one below for the metadata
+service."""
 
 from __future__ import annotations
 
@@ -11,6 +12,12 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
+from goldbake import proc
+from goldbake.local import network
+
+METADATA = "169.254.169.254"
+"""Where every cloud has its metadata service."""
+_BESIDE = "169.254.169.253"
 _CLONE_NEWNET = 0x40000000
 _PIECE = 65536
 
@@ -50,6 +57,34 @@ def listener(address: str, port: int) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def passage(namespace: Path, port: int) -> Relay:
+    """Make a port of this machine's loopback one of the namespace's own."""
+
+    def connect() -> socket.socket:
+        return socket.create_connection(("127.0.0.1", port), timeout=5)
+
+    return Relay(within(namespace, lambda: listener("127.0.0.1", port)), connect)
+
+
+def hypervisor(namespace: Path, file: Path) -> Path:
+    """The network of what is below a machine, mounted on `file`: METADATA is one hop away from the machine, and two from a container's network
+    in it.
+    """
+    network.make_namespace(file)
+    inside, below = f"nsenter --net={namespace}", f"nsenter --net={file}"
+    script = f"""
+        {inside} ip link add imds type veth peer name machine netns {file}
+        {inside} ip address add {_BESIDE}/30 dev imds
+        {inside} ip link set imds up
+        {inside} sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward'  # Docker does that, where /proc/sys can be written
+        {below} ip address add {METADATA}/30 dev machine
+        {below} ip link set machine up
+        {below} ip route add default via {_BESIDE}
+    """
+    proc.run(["sh", "-ec", script])
+    return file
 
 
 class Relay:

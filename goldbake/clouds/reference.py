@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from goldbake.clouds.failure import Failure, Refusal, Scope, Worded
@@ -28,9 +29,7 @@ def chapters(groups: Mapping[str, Sequence[Refusal]], worded: Sequence[Worded]) 
 
 def filled(text: str) -> str:
     """A text of a table as the page shows it: `{region}` as REGION."""
-    for name in ("region", "place", "action", "scope", "provider"):
-        text = text.replace(f"{{{name}}}", name.upper())
-    return text
+    return re.sub(r"\{([a-z_]+)\}", lambda name: name[1].upper(), text)
 
 
 def _chapter(row: Refusal, phrase: str) -> Iterator[str]:

@@ -10,25 +10,30 @@ from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError, Retry
 from google.auth.exceptions import GoogleAuthError
 from requests.exceptions import RequestException
 
-from goldbake.clouds.failure import Failure, Refusal, Scope
-from goldbake.clouds.gcp.refusals import CAPACITY, CREATING, PREFIXES, QUOTAS, WORDED
-from goldbake.clouds.gcp.refusals_access import ACCESS, SDK
-from goldbake.clouds.gcp.refusals_requests import PASSING, REQUEST
+from goldbake.clouds.failure import Failure, Refusal, Scope, Worded
+from goldbake.clouds.gcp.refusals import CAPACITY, CREATING, PREFIXES, QUOTAS, QUOTAS_WORDED, STATES
+from goldbake.clouds.gcp.refusals_access import ACCESS, ACCESS_WORDED, SDK
+from goldbake.clouds.gcp.refusals_requests import PASSING, REQUEST, REQUEST_WORDED
 from goldbake.errors import Exit
 
 AnyError = GoogleAPIError | GoogleAuthError | RequestException
 """All that a call of the SDK raises."""
+RAISED = (GoogleAPIError, GoogleAuthError, RequestException)
+"""The same for an `except`."""
 GROUPS = {
     "Capacity": CAPACITY,
     "Quotas": QUOTAS,
-    "Permissions, credentials, APIs and billing": ACCESS,
-    "The SDK's own errors": SDK,
+    "Permissions, APIs, billing and organization policies": ACCESS,
+    "The SDK's own errors about credentials and the network": SDK,
     "Passing": PASSING,
     "The request": REQUEST,
+    "An instance that ends after it was started": STATES,
 }
 """Title of a chapter of the reference page → its rows."""
 ROWS: tuple[Refusal, ...] = tuple(row for rows in GROUPS.values() for row in rows)
 ERRORS = {row.code: row for row in ROWS}
+WORDED: tuple[Worded, ...] = (*QUOTAS_WORDED, *ACCESS_WORDED, *REQUEST_WORDED)
+"""The first whose code and words are those of an error counts."""
 QUOTA_CODES = frozenset({"QUOTA_EXCEEDED", "quotaExceeded"})
 """Codes that say that a quota is used up."""
 
@@ -39,14 +44,15 @@ _BY_STATUS: Mapping[int, str] = {
     HTTPStatus.TOO_MANY_REQUESTS: "rateLimitExceeded",
 }
 _CALL = re.compile(r"^[A-Z]+ https?://\S+: ")
-_PERMISSION = re.compile(r"[Rr]equired '([^']+)' permission|[Pp]ermission '?([a-z]+\.[A-Za-z.]+)'?")
-_QUOTA = re.compile(
-    r"Quota '(?P<metric>[^']+)' exceeded\.\s+Limit: (?P<limit>[0-9.]+) (?:(?P<everywhere>globally)|in \w+ (?P<location>[a-z0-9-]+))"
-)
-_PROJECT = re.compile(r"projects?[/ ]'?([a-z0-9:.-]+)")
-_ABSENT: Mapping[str, str] = {
-    "permission": "a permission", "service": "compute.googleapis.com", "project": "PROJECT", "metric": "of this kind", "limit": "nothing left",
-    "constraint": "a constraint",
+_PERMISSION = re.compile(r"[Rr]equired '([a-z]+\.[A-Za-z.]+)'|[Pp]ermission '?([a-z]+\.[A-Za-z.]+)'?|'?([a-z]+\.[A-Za-z.]+)'? permission")
+_QUOTA = re.compile(r"Quota '(?P<metric>[^']+)' exceeded\.\s+Limit: (?P<limit>[0-9.]+) (?:globally|in \w+ (?P<location>[a-z0-9-]+))")
+_PROJECT = re.compile(r"projects/([a-z][a-z0-9:.-]+|[0-9]+)|[Pp]roject[ #'(]+([a-z][a-z0-9-]{5,29}|[0-9]{6,})")
+_CONSTRAINT = re.compile(r"constraints/([A-Za-z.]+[A-Za-z])")
+_API = re.compile(r"/api/([a-z-]+\.googleapis\.com)/|\b([a-z]+\.googleapis\.com)\b")
+_ZONE = re.compile(r"^([a-z]+-[a-z]+[0-9]+)-[a-z]$")
+_UNSAID: Mapping[str, str] = {
+    "permission": "a permission that Google does not name", "service": "compute.googleapis.com", "project": "PROJECT",
+    "metric": "of this kind", "limit": "reached", "constraint": "of your organization",
 }  # fmt: skip
 
 
@@ -63,10 +69,12 @@ def failure(error: AnyError, *, doing: str, place: str) -> Failure:
     """What an error of the SDK means. `doing` is what was tried, as `start a g2-standard-4`; `place` a zone, a region or `global`."""
     error = _innermost(error)
     if isinstance(error, GoogleAPICallError):
-        return refused(code_of(error), _said(error), doing=doing, place=place, details=_details(error), status=int(error.code or 0))
+        details = {str(key): str(value) for key, value in (error.metadata or {}).items()}
+        return refused(code_of(error), _said(error), doing=doing, place=place, details=details, status=int(error.code or 0))
     names = [kind.__name__ for kind in type(error).__mro__]
-    row = next((ERRORS[name] for name in names if name in ERRORS), None)
-    return _failure(row, code_of(error), str(error), f"could not {doing} in {place}", {"place": place})
+    said = str(error.args[0]) if error.args else str(error)
+    row = next((found for name in names if (found := row_of(name, said))), None)
+    return _failure(row, code_of(error), said, f"could not {doing} in {place}", _values(said, place, {}))
 
 
 def refused(code: str, said: str, *, doing: str, place: str, details: Mapping[str, str] | None = None, status: int = 0) -> Failure:
@@ -74,25 +82,27 @@ def refused(code: str, said: str, *, doing: str, place: str, details: Mapping[st
 
     `details` are the error's own: of a quota `metric`, `limit` and `location`, of an API `service` and `consumer`. `status` is that of HTTP.
     """
-    row = next((worded.row for worded in WORDED if _known(code) == worded.row.code and worded.phrase.lower() in said.lower()), None)
-    row = row or ERRORS.get(_known(code))
+    row = row_of(code, said)
     if row is None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         row = ERRORS["backendError"]
-    row = row or ERRORS.get(_BY_STATUS.get(status, ""))
-    return _failure(row, code, said, f"Google would not {doing} in {place}", {"place": place} | _values(said, details or {}))
+    row = row or row_of(_BY_STATUS.get(status, ""), said)
+    return _failure(row, code, said, f"Google would not {doing} in {place}", _values(said, place, details or {}))
+
+
+def row_of(code: str, said: str) -> Refusal | None:
+    """The row of a code, or of what it begins with, and of the words that came with it."""
+    known = _known(code)
+    lower = said.lower()
+    return next((one.row for one in WORDED if one.row.code == known and one.phrase.lower() in lower), ERRORS.get(known))
 
 
 def _known(code: str) -> str:
-    """The code of the row for a code: itself, or what it begins with."""
     return code if code in ERRORS else next((begin for begin in PREFIXES if code.startswith(begin)), "")
 
 
 def _innermost(error: AnyError) -> AnyError:
-    return (
-        error.cause
-        if isinstance(error, RetryError) and isinstance(error.cause, GoogleAPIError | GoogleAuthError | RequestException)
-        else error
-    )
+    cause = error.cause if isinstance(error, RetryError) else None
+    return cause if isinstance(cause, RAISED) else error
 
 
 def _codes(error: GoogleAPICallError) -> Iterator[str]:
@@ -103,24 +113,27 @@ def _codes(error: GoogleAPICallError) -> Iterator[str]:
 
 
 def _said(error: GoogleAPICallError) -> str:
-    return _CALL.sub("", str(error.message))
+    """What the service said, without the request; a service that says several things says the first one only as a summary."""
+    own = _CALL.sub("", str(error.message))
+    more = [str(found.get("message", "")) for found in error.errors if isinstance(found, dict)]
+    return "; ".join(dict.fromkeys(word for word in [own, *more] if word))
 
 
-def _details(error: GoogleAPICallError) -> dict[str, str]:
-    return {str(key): str(value) for key, value in (error.metadata or {}).items()}
-
-
-def _values(said: str, details: Mapping[str, str]) -> dict[str, str]:
-    found = {**_ABSENT, **details}
+def _values(said: str, place: str, details: Mapping[str, str]) -> dict[str, str]:
+    zone = _ZONE.match(place)
+    found = {**_UNSAID, "place": place, "region": zone[1] if zone else place, "location": place, **details}
+    for name, pattern, text in (
+        ("permission", _PERMISSION, said),
+        ("project", _PROJECT, f"{details.get('consumer', '')} {said}"),
+        ("constraint", _CONSTRAINT, said),
+        ("service", _API, "" if "service" in details else said),
+    ):
+        hit = pattern.search(text)
+        if hit:
+            found[name] = next(part for part in hit.groups() if part)
     quota = _QUOTA.search(said)
     if quota:
-        found |= {"metric": quota["metric"], "limit": quota["limit"], "place": quota["location"] or "all regions"}
-    permission = _PERMISSION.search(said)
-    if permission:
-        found["permission"] = permission[1] or permission[2]
-    project = _PROJECT.search(details.get("consumer", "") or said)
-    if project:
-        found["project"] = project[1]
+        found |= {"metric": quota["metric"], "limit": f"{float(quota['limit']):g}", "location": quota["location"] or "all regions together"}
     return found
 
 
@@ -129,17 +142,11 @@ def _failure(row: Refusal | None, code: str, said: str, what: str, values: Mappi
     if row is None:  # as far as anybody can tell, the next place would refuse it too
         hint = f"goldbake does not know this code; see {CREATING}"
         return Failure(Scope.REQUEST, code, f"{what}: {said} ({code})", hint=hint, exit_code=Exit.FAILED)
-    words = f"{code}: {said}" if said else code
+    meaning, fix = (_filled(text, values) for text in (row.meaning.rstrip("."), row.fix))
     return Failure(
-        row.scope,
-        code,
-        f"{what}: {_filled(row.meaning, values).rstrip('.')} ({words})",
-        hint=_filled(row.fix, values),
-        exit_code=row.exit_code,
+        row.scope, code, f"{what}: {meaning} ({code}: {said})" if said else f"{what}: {meaning} ({code})", hint=fix, exit_code=row.exit_code
     )
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
-    for name, value in values.items():
-        text = text.replace("{" + name + "}", value)
-    return text
+    return re.sub(r"\{([a-z_]+)\}", lambda name: values.get(name[1], name[1].upper()), text)

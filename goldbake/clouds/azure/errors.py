@@ -1,0 +1,184 @@
+"""What an error of Azure or of its SDK means. The codes are in `refusals*.py`; docs/reference/errors-azure.md is made of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
+
+from goldbake.clouds.azure.answers import Said, said_in, said_in_text
+from goldbake.clouds.azure.refusals import CAPACITY, CODES_PAGE, MACHINES, QUOTAS, WORDED
+from goldbake.clouds.azure.refusals_access import CREDENTIALS, SDK, SIGN_IN_CODES, SUBSCRIPTION
+from goldbake.clouds.azure.refusals_requests import NO_CODE, PASSING, REQUEST, WRAPPERS
+from goldbake.clouds.azure.shortage import PAGE, shortage_of
+from goldbake.clouds.failure import Failure, Refusal, Scope
+from goldbake.errors import Exit
+
+GROUPS: Mapping[str, Sequence[Refusal]] = {
+    "Capacity": CAPACITY,
+    "Quotas": QUOTAS,
+    "Permissions and credentials": CREDENTIALS,
+    "Sign-in (Microsoft Entra ID)": SIGN_IN_CODES,
+    "The SDK's own errors about credentials": SDK,
+    "The subscription: providers, policies, terms, locks": SUBSCRIPTION,
+    "Passing": PASSING,
+    "The request": REQUEST,
+    "A machine that does not come up": MACHINES,
+    "Wrappers": WRAPPERS,
+}
+"""Title of a chapter of the reference page → its rows."""
+ROWS: tuple[Refusal, ...] = tuple(row for rows in GROUPS.values() for row in rows)
+ERRORS = {row.code: row for row in ROWS}
+QUOTA_CODES = frozenset(row.code for row in QUOTAS) | {"OperationNotAllowed"}
+"""Codes that can say that a quota is used up; of OperationNotAllowed only its words tell."""
+_ANY_CASE = {row.code.lower(): row for row in ROWS}
+"""The services do not agree on capital letters: OverConstrainedAllocationRequest."""
+_WRAPPING = frozenset(row.code for row in WRAPPERS)
+_GENERIC = _WRAPPING | {"BadRequest", "Conflict", "Forbidden", "NotFound", "ResourceOperationFailure", NO_CODE}
+"""Codes that say nothing where a deeper or an outer one says something."""
+
+_ACTION = re.compile(r"perform action(?:\(s\))? '(?P<action>[^']+)' (?:over|on the linked) scope(?:\(s\))? '(?P<scope>[^']+)'")
+_WHO = re.compile(r"object id '(?P<who>[^']+)'")
+_PROVIDER = re.compile(r"namespace '(?P<provider>[\w.]+)'")
+_POLICIES = re.compile(r"Policy identifiers?: '(?P<found>\[.*\])'", re.DOTALL)
+_NOISE = re.compile(
+    r"\s*(?:Trace ID:|Setup Alerts when Quota|Submit a request for Quota|Please read more about|Policy identifiers?:|To troubleshoot, visit).*",
+    re.DOTALL,
+)
+_TOO_MANY = 429
+
+
+def code_of(error: AzureError) -> str:
+    """The service's own word for what went wrong, the innermost that tells something; the exception's name when the service gave none."""
+    return _told(error).code
+
+
+def recognised(text: str) -> str:
+    """The code in what Packer prints, which is a message with or without its JSON; empty when there is none that is known."""
+    found = [said for said in said_in_text(text) if _row(said.code, said.words) is not None]
+    if found:
+        return _best(found).code
+    words = [row.code for row in ROWS if re.search(rf"(?<![\w.]){re.escape(row.code)}(?![\w.])", text)]
+    return next((code for code in words if code not in _GENERIC), next(iter(words), ""))
+
+
+def failure(error: AzureError, *, doing: str, place: str) -> Failure:
+    """What an error of the SDK means. `doing` is what was tried, as `start a Standard_NC4as_T4_v3`; `place` a region, or zone."""
+    told = _told(error)
+    status = int(getattr(error, "status_code", 0) or 0)
+    if told.code in {kind.__name__ for kind in type(error).__mro__}:
+        names = [kind.__name__ for kind in type(error).__mro__]
+        row = next((found for name in names if (found := _row(name, told.words)) is not None), None)
+        if row is not None and (row.code != "HttpResponseError" or status < 500) and status != _TOO_MANY:
+            return _failure(row, told, f"could not {doing} in {place}", place)
+    return _refused(told, doing=doing, place=place, status=status)
+
+
+def refused(code: str, said: str, *, doing: str, place: str, status: int = 0) -> Failure:
+    """What a code of Azure with its words means, where there is no exception: the status of a machine, what Packer printed.
+
+    `status` is that of HTTP.
+    """
+    return _refused(_best([Said(code, said), *said_in_text(said, 1)]), doing=doing, place=place, status=status)
+
+
+def _refused(told: Said, *, doing: str, place: str, status: int) -> Failure:
+    row = _row(told.code, told.words)
+    if row is None and told.code.startswith("AADSTS"):
+        row = ERRORS["ClientAuthenticationError"]
+    if row is None and (status >= 500 or status == _TOO_MANY):
+        row = ERRORS["TooManyRequests" if status == _TOO_MANY else "ServiceUnavailable"]
+    return _failure(row, told, f"Azure would not {doing} in {place}", place)
+
+
+def _row(code: str, said: str) -> Refusal | None:
+    special = next((one.row for one in WORDED if one.row.code.lower() == code.lower() and one.phrase.lower() in said.lower()), None)
+    return special or ERRORS.get(code) or _ANY_CASE.get(code.lower())
+
+
+def _told(error: AzureError) -> Said:
+    """The most telling code of an exception with its words."""
+    found = list(said_in(_document(error)))
+    if not found and isinstance(error, HttpResponseError) and error.error is not None:
+        found = [Said(error.error.code or "", error.error.message or "")]
+    found = found or list(said_in_text(str(error.message)))
+    if found:
+        return _best(found)
+    inner = error.inner_exception
+    if isinstance(inner, ServiceRequestError | ServiceResponseError) or (
+        isinstance(inner, AzureError) and not isinstance(error, type(inner))
+    ):
+        return _told(inner)  # azure-identity wraps a network that is down
+    name = type(error).__name__
+    if isinstance(error, HttpResponseError) and name == "HttpResponseError" and (error.status_code or 0) < 400:
+        return Said(NO_CODE, "")  # an operation that failed without saying why
+    return Said(name, str(error.message).partition("\n")[0])
+
+
+def _document(error: AzureError) -> Any:
+    response = getattr(error, "response", None)
+    try:
+        return json.loads(response.text()) if response is not None else None
+    except (AzureError, ValueError, AttributeError, TypeError):
+        return None
+
+
+def _best(found: Sequence[Said]) -> Said:
+    """The innermost code that we know and that is no wrapper; else the innermost that is none; else the outermost."""
+    known = [said for said in found if said.code not in _GENERIC and _row(said.code, said.words) is not None]
+    other = [said for said in found if said.code not in _GENERIC]
+    generic = [said for said in found if said.code not in _WRAPPING]
+    for chosen in (known, other, generic):
+        if chosen:
+            return max(chosen, key=lambda said: said.depth)
+    return found[0]
+
+
+def _failure(row: Refusal | None, told: Said, what: str, place: str) -> Failure:
+    shortage = shortage_of(told.words)
+    said = str(shortage) if shortage else " ".join(_NOISE.sub("", told.words).split()).rstrip(".")
+    if row is None:  # as far as anybody can tell, the next place would refuse it too
+        hint = f"goldbake does not know this code; see {CODES_PAGE}"
+        return Failure(Scope.REQUEST, told.code, f"{what}: {said} ({told.code})", hint=hint, exit_code=Exit.FAILED)
+    filled = _fillings(told, place)
+    words = f"{told.code}: {said}" if said else told.code
+    hint = _filled(row.fix, filled)
+    if shortage and row.scope is Scope.REGION:
+        hint = f"`{shortage.increase(region=filled['region'])}`, or {PAGE}; every region has its own: try another --region"
+    return Failure(
+        row.scope, told.code, f"{what}: {_filled(row.meaning.rstrip('.'), filled)} ({words})", hint=hint, exit_code=row.exit_code
+    )
+
+
+def _fillings(told: Said, place: str) -> dict[str, str]:
+    """What `{…}` in a row stands for, out of the words of the refusal."""
+    region = re.match(r"[a-z0-9]+", place)
+    filled = {"region": region[0] if region else "REGION", "action": "this", "scope": "the subscription", "who": "OBJECT-ID"}
+    filled |= {"provider": "NAMESPACE", "policy": "of the organization", "assignment": "in Azure's words"}
+    for pattern in (_ACTION, _WHO, _PROVIDER):
+        if (match := pattern.search(told.words)) is not None:
+            filled |= match.groupdict()
+    return filled | _policy(told)
+
+
+def _policy(told: Said) -> dict[str, str]:
+    """Name of the violated policy and of its assignment, from what Azure adds, else from its words."""
+    info = told.info
+    policy = info.get("policyDefinitionDisplayName") or info.get("policyDefinitionName")
+    assignment = info.get("policyAssignmentDisplayName") or info.get("policyAssignmentName")
+    if policy is None and (match := _POLICIES.search(told.words)) is not None:
+        try:
+            first = json.loads(match["found"])[0]
+            policy, assignment = first["policyDefinition"]["name"], first["policyAssignment"]["name"]
+        except (ValueError, KeyError, IndexError, TypeError):
+            return {}
+    return {key: f"“{value}”" for key, value in (("policy", policy), ("assignment", assignment)) if value}
+
+
+def _filled(text: str, filled: Mapping[str, str]) -> str:
+    for name, value in filled.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text

@@ -14,6 +14,7 @@ import jinja2
 
 from goldbake import hcl
 from goldbake.config import base_images
+from goldbake.config.gcp import GcpSettings
 from goldbake.config.model import Cloud
 from goldbake.config.plugins import PLUGINS
 from goldbake.errors import ConfigError
@@ -26,8 +27,8 @@ UPLOADED = "/var/tmp/goldbake"
 MANIFEST = "/usr/share/goldbake/manifest.json"
 """The manifest in an image of a cloud, as `provenance.IN_IMAGE` says it."""
 
-_TERMINATE_FAMILIES = ("a2-", "a3-", "a4-", "a4x-", "g2-", "g4-")
-"""Google's machine families with a built-in GPU cannot migrate live; the service refuses them otherwise, Packer's validate does not."""
+_LOGIN = "packer"
+"""The user that Google's guest agent makes for Packer's key."""
 
 
 def render(plan: BakePlan, *, templates: Path | None = None, checking: bool = False) -> dict[str, str]:
@@ -96,6 +97,7 @@ def _values(plan: BakePlan) -> dict[str, object]:
         "sudo": "" if cloud is Cloud.LOCAL else "sudo ",
         "source": _SOURCES[cloud],
         "is_local": cloud is Cloud.LOCAL,
+        "is_gcp": cloud is Cloud.GCP,
         "is_azure": cloud is Cloud.AZURE,
         "write_manifest": WRITE_MANIFEST,
         "manifest": MANIFEST,
@@ -105,8 +107,12 @@ def _values(plan: BakePlan) -> dict[str, object]:
         values["associate"] = "true" if image.aws.address == "public" else "null"
         values["ssh_interface"] = "session_manager" if image.aws.communicator == "session-manager" else f"{image.aws.address}_ip"
     elif cloud is Cloud.GCP:
-        values["base"] = base_images.GCP[image.os]
-        values["maintenance"] = "TERMINATE" if image.gcp.machine_type.startswith(_TERMINATE_FAMILIES) else "MIGRATE"
+        # A machine with a GPU cannot migrate: Compute Engine refuses it otherwise, Packer's validate does not. Spare capacity cannot either.
+        values["maintenance"] = '"TERMINATE"' if image.gcp.has_gpu else 'var.spot ? "TERMINATE" : "MIGRATE"'
+        values["private"] = hcl.literal(image.gcp.address == "private")
+        values["tunnel"] = hcl.literal(image.gcp.communicator == "iap")
+        values["network"] = _network(image.gcp)
+        values["login"] = _LOGIN
     elif cloud is Cloud.AZURE:
         values["base"] = base_images.AZURE[image.os]
     if cloud in PLUGINS:
@@ -115,6 +121,17 @@ def _values(plan: BakePlan) -> dict[str, object]:
 
 
 _SOURCES = {Cloud.AWS: "amazon-ebs", Cloud.GCP: "googlecompute", Cloud.AZURE: "azure-arm", Cloud.LOCAL: "null"}
+
+
+def _network(settings: GcpSettings) -> dict[str, object]:
+    """Where the build instance is attached, as the plugin calls it; only what images.yaml names."""
+    found: dict[str, object] = {
+        "network": settings.network,
+        "subnetwork": settings.subnet,
+        "network_project_id": settings.network_project,
+        "tags": settings.network_tags,
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def _environment(variables: Mapping[str, str]) -> list[str]:

@@ -45,7 +45,8 @@ def samples(cloud: Cloud, scripts: Path, *, checking: bool = False) -> Iterator[
             variables |= {"skip_credential_validation": True, "source_ami": "ami-00000000000000000"}
             env = {"AWS_ACCESS_KEY_ID": "sample", "AWS_SECRET_ACCESS_KEY": "sample", "AWS_EC2_METADATA_DISABLED": "true"}
         elif cloud is Cloud.GCP:
-            variables |= {"project": "sample-project", "access_token": "sample"}
+            variables |= {"project": "sample-project", "zone": "us-central1-a", "access_token": "sample"}
+            variables |= {"source_image": "sample", "source_project": "sample-project", "source_features": '["UEFI_COMPATIBLE"]'}
         elif cloud is Cloud.AZURE:
             zero = "00000000-0000-0000-0000-000000000000"
             variables |= {

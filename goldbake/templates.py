@@ -17,7 +17,7 @@ from goldbake.plan import AgentSource, BakePlan, plan
 from goldbake.render import write
 from goldbake.samples import samples
 
-CHECKED = (Cloud.AWS,)
+CHECKED = (Cloud.AWS, Cloud.GCP)
 """Clouds whose images are checked by a Packer build of its own."""
 
 

@@ -14,26 +14,42 @@ from goldbake.config.yaml_tree import Keys, Kind, Mistake, Node, quoted, shorten
 
 _FORMS = {
     "version": ("no exact version", "write numbers with dots, as 580.159.04"),
-    "region": ("no AWS region", "as us-east-1"),
-    "instance_type": ("no EC2 instance type", "as c7i.xlarge"),
-    "vpc": ("no VPC's id", "as vpc-0123456789abcdef0"),
-    "subnet": ("no subnet's id", "as subnet-0123456789abcdef0"),
-    "ssh_from": ("no block of addresses", "as 192.0.2.10/32; not the whole Internet"),
-    "instance_profile": ("no instance profile's name", "its name, not its ARN: letters, digits and + = , . @ _ -"),
-    "kms_key": ("no key of KMS", "a key id, as alias/NAME, or an ARN"),
-    "share_with": ("neither an AWS account nor an organization", "12 digits, or the ARN of an organization or organizational unit"),
-    "zone": ("no Google Cloud zone", "as us-central1-a"),
-    "machine_type": ("no Google Cloud machine type", "as n2-standard-4"),
-    "location": ("no Azure region", "as eastus"),
-    "vm_size": ("no Azure VM size", "as Standard_D4s_v5"),
-    "resource_group": ("no resource group's name", "letters, digits and _ . ( ) -, at most 90, no dot at the end"),
-    "gallery": ("no gallery's name", "letters, digits, _ and dots, 2 to 80, a letter or digit at both ends"),
+    "aws.region": ("no AWS region", "as us-east-1"),
+    "aws.instance_type": ("no EC2 instance type", "as c7i.xlarge"),
+    "aws.vpc": ("no VPC's id", "as vpc-0123456789abcdef0"),
+    "aws.subnet": ("no subnet's id", "as subnet-0123456789abcdef0"),
+    "aws.ssh_from": ("no block of addresses", "as 192.0.2.10/32; not the whole Internet"),
+    "aws.instance_profile": ("no instance profile's name", "its name, not its ARN: letters, digits and + = , . @ _ -"),
+    "aws.kms_key": ("no key of KMS", "a key id, as alias/NAME, or an ARN"),
+    "aws.share_with": ("neither an AWS account nor an organization", "12 digits, or the ARN of an organization or organizational unit"),
+    "gcp.project": ("no project's id", "its id, not its number or name: 6 to 30 lower-case letters, digits and hyphens, as render-farm-417"),
+    "gcp.region": ("no Google Cloud region", "as us-central1"),
+    "gcp.zones": ("no Google Cloud zone", "as us-central1-a"),
+    "gcp.machine_type": ("no Google Cloud machine type", "as n2-standard-4"),
+    "gcp.accelerator": ("no accelerator that N1 can have", "nvidia-tesla-t4, nvidia-tesla-p4, nvidia-tesla-p100 or nvidia-tesla-v100"),
+    "gcp.network": ("no network's name", "its name, not its URL; the project of a Shared VPC stands in network_project"),
+    "gcp.subnet": ("no subnet's name", "its name, not its URL; the project of a Shared VPC stands in network_project"),
+    "gcp.network_project": ("no project's id", "the host project of the Shared VPC, as network-417"),
+    "gcp.network_tags": ("no network tag", "lower-case letters, digits and hyphens, a letter first, at most 63"),
+    "gcp.service_account": ("no service account's address", "as baker@PROJECT.iam.gserviceaccount.com"),
+    "gcp.scopes": ("no access scope", "as https://www.googleapis.com/auth/devstorage.read_only"),
+    "gcp.family": ("no image family's name", "lower-case letters, digits and hyphens, a letter first, at most 63"),
+    "gcp.storage_location": ("no place for images", "a region, as us-central1, or asia, eu or us"),
+    "gcp.labels": ("no label's value", "lower-case letters, digits, _ and -, at most 63"),
+    "gcp.share_with": (
+        "nobody that Google Cloud knows", "user:ADDRESS, group:ADDRESS, serviceAccount:ADDRESS or domain:DOMAIN; not everybody",
+    ),
+    "azure.location": ("no Azure region", "as eastus"),
+    "azure.vm_size": ("no Azure VM size", "as Standard_D4s_v5"),
+    "azure.resource_group": ("no resource group's name", "letters, digits and _ . ( ) -, at most 90, no dot at the end"),
+    "azure.gallery": ("no gallery's name", "letters, digits, _ and dots, 2 to 80, a letter or digit at both ends"),
     "name": ("no layer's name", "lower-case letters, digits and hyphens, a letter first, at most 31"),
     "sha256": ("no SHA-256", "64 digits 0-9 a-f"),
     "fingerprint": ("no key fingerprint", "40 digits 0-9 A-F"),
-}
-"""By key: what a text is not whose pattern does not match, and what it should be."""
+}  # fmt: skip
+"""By key, with its cloud where it is only that one's: what a text is not whose pattern does not match, and what it should be."""
 _IMAGE_NAME = ("no image's name", "lower-case letters, digits and hyphens, 3 to 40 characters, a letter first, no hyphen last")
+_LABEL_NAME = ("no label's name", "lower-case letters, digits, _ and -, a letter first, at most 63")
 
 _WANTED = {
     "string_type": Kind.TEXT,
@@ -76,7 +92,7 @@ def _key(detail: ErrorDetails, keys: Keys, root: Node) -> Mistake:
     line = parent.key_lines.get(key, parent.line)
     if detail["type"] in ("enum", "literal_error"):
         return Mistake(line, keys[:-1], choice(key, _EXPECTED.findall(str(detail["ctx"]["expected"]))))
-    what, fix = _IMAGE_NAME
+    what, fix = _LABEL_NAME if "labels" in keys[:-1] else _IMAGE_NAME
     return Mistake(line, keys[:-1], f"{quoted(key)} is {what}; {fix}")
 
 
@@ -89,8 +105,8 @@ def choice(wrong: str, valid: list[str]) -> str:
 
 def _wrong(detail: ErrorDetails, keys: Keys, node: Node) -> str:
     kind, limits = detail["type"], detail.get("ctx", {})
-    name = next((key for key in reversed(keys) if isinstance(key, str)), "")  # an item is explained by its list's name
-    what, fix = _FORMS.get(name, ("not valid", "see its description"))
+    form = _form(keys)
+    what, fix = form or ("not valid", "see its description")
     if kind in ("enum", "literal_error"):
         valid = _EXPECTED.findall(str(limits["expected"]))
         return choice(node.text, valid) if node.kind is Kind.TEXT else f"{node.shown} is not valid; valid: {', '.join(valid)}"
@@ -102,7 +118,15 @@ def _wrong(detail: ErrorDetails, keys: Keys, node: Node) -> str:
         "greater_than_equal": f"{node.shown} is too small; at least {limits.get('ge')}",
         "less_than_equal": f"{node.shown} is too large; at most {limits.get('le')}",
     }
-    return messages.get(kind) or _other_kind(_WANTED.get(kind), node, fix if name in _FORMS else "")
+    return messages.get(kind) or _other_kind(_WANTED.get(kind), node, fix if form else "")
+
+
+def _form(keys: Keys) -> tuple[str, str] | None:
+    """The words about a key, that of its cloud first; an item is explained by its list's name, a label's value by `labels`."""
+    names = [key for key in keys if isinstance(key, str)]
+    cloud = names[2] if len(names) > 3 else ""
+    name = "labels" if "labels" in names[3:] else names[-1] if names else ""
+    return _FORMS.get(f"{cloud}.{name}", _FORMS.get(name))
 
 
 def _other_kind(wanted: Kind | None, node: Node, form: str) -> str:

@@ -5,11 +5,15 @@ Every description below becomes the reference page and the editor's help: a fact
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
+
+from goldbake.config.aws import AwsSettings
+from goldbake.config.azure import AzureSettings
+from goldbake.config.frozen import Frozen
+from goldbake.config.gcp import GcpSettings
 
 ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$")]
 """Lower-case letters, digits and hyphens, 3 to 40 characters: what every cloud accepts once a suffix is added."""
@@ -17,25 +21,7 @@ ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,38}[a-z
 ExactVersion = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)+$")]
 """Numbers with dots, as 580.159.04: never a branch, a range or `latest`."""
 
-AwsRegion = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
-KmsKey = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^((mrk-)?[0-9a-f-]{32,36}|alias/[A-Za-z0-9/_-]{1,250}|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]{1,250})?$"
-    ),
-]
-_CIDR = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/([1-9]|[12][0-9]|3[0-2])$"
-_AWS_READER = (
-    r"^([0-9]{12}|arn:aws[a-z-]*:organizations::[0-9]{12}:(organization/o-[a-z0-9]{10,32}|ou/o-[a-z0-9]{10,32}/ou-[a-z0-9-]{6,68}))$"
-)
-
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Frozen(BaseModel):
-    """Base of all models: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Cloud(StrEnum):
@@ -145,80 +131,6 @@ class Agent(Frozen):
     """The exact version, as `4.255.0`."""
 
 
-class AwsCopy(Frozen):
-    """Another region that gets a copy of the image."""
-
-    region: AwsRegion
-    """The region of the copy."""
-    kms_key: KmsKey = ""
-    """The key of that region which encrypts the copy, as key id, alias or ARN; without it that region's default key. Only with `encrypt`."""
-
-
-class AwsSettings(Frozen):
-    """What only AWS needs."""
-
-    region: AwsRegion = "us-east-1"
-    """The region in which the image is baked."""
-    instance_type: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$")] = "c7i.xlarge"
-    """The build instance; no GPU is needed to bake. One with a GPU has the image checked on that GPU as well."""
-    spot: bool = False
-    """Bake on spare capacity, which costs less; where there is none, on demand."""
-    vpc: Annotated[str, StringConstraints(pattern=r"^(vpc-[0-9a-f]{8,17})?$")] = ""
-    """The VPC of the build instance; empty: the region's default VPC."""
-    subnet: Annotated[str, StringConstraints(pattern=r"^(subnet-[0-9a-f]{8,17})?$")] = ""
-    """The subnet of the build instance; empty: one of the VPC, in a zone that offers the instance type."""
-    communicator: Literal["ssh", "session-manager"] = "ssh"
-    """How the build instance is reached: by SSH, or by SSH through AWS Systems Manager, which needs no open port but `instance_profile`."""
-    address: Literal["public", "private"] = "public"
-    """Whether the build instance gets a public address. `private`: this machine reaches the subnet by itself, or `session-manager` does."""
-    ssh_from: tuple[Annotated[str, StringConstraints(pattern=_CIDR)], ...] = ()
-    """Who may open SSH on the build instance, as CIDR blocks; empty: only this machine's own public address."""
-    instance_profile: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+=,.@_-]{0,128}$")] = ""
-    """Instance profile of the build instance; for `session-manager` one with AmazonSSMManagedInstanceCore. Empty: none."""
-    volume_throughput: Annotated[int, Field(ge=125, le=750)] = 250
-    """MiB/s of the build instance's gp3 volume; 750 is what its 3000 IOPS can carry."""
-    encrypt: bool = False
-    """Encrypt the image. Off by default: an image holds no secret, one encrypted with AWS's own key cannot be shared, and every launch would need
-    rights on the key. An account that encrypts by default encrypts this one as well."""
-    kms_key: KmsKey = ""
-    """The key that encrypts the image, as key id, alias or ARN; empty: the region's default key. Only with `encrypt`."""
-    boot_mode: Literal["any", "legacy-bios", "uefi", "uefi-preferred"] = "any"
-    """What the base image must boot by; the image inherits it, EC2 offers no other way. `any`: as the newest base image does."""
-    copies: tuple[AwsCopy, ...] = ()
-    """Regions that get a copy, once the image is checked."""
-    share_with: tuple[Annotated[str, StringConstraints(pattern=_AWS_READER)], ...] = ()
-    """Who else may start instances from the image: account numbers, or ARNs of organizations and organizational units. Empty: nobody."""
-    deprecate_after_days: Annotated[int, Field(ge=0, le=3650)] = 0
-    """Days after which EC2 lists the image as deprecated, which hides it from others; it stays usable. 0: never."""
-
-    @property
-    def has_gpu(self) -> bool:
-        """Whether the build instance has an NVIDIA GPU: families g and p, but none of AMD's."""
-        return re.match(r"(g[4-9]|gr[4-9]|p[2-9])(?!ad)", self.instance_type) is not None
-
-
-class GcpSettings(Frozen):
-    """What only Google Cloud needs."""
-
-    zone: Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+[0-9]+-[a-z]$")] = "us-central1-a"
-    """The zone of the build instance."""
-    machine_type: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]+$")] = "n2-standard-4"
-    """The build instance; no GPU is needed to bake."""
-
-
-class AzureSettings(Frozen):
-    """What only Azure needs."""
-
-    location: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]+$")] = "eastus"
-    """The region in which the image is baked and stored."""
-    vm_size: Annotated[str, StringConstraints(pattern=r"^Standard_[A-Za-z0-9_]+$")] = "Standard_D4s_v5"
-    """The build VM; no GPU is needed to bake."""
-    resource_group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.()-]{1,89}[A-Za-z0-9_()-]$")] = "goldbake-images"
-    """The resource group of the gallery; it must exist."""
-    gallery: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]{0,78}[A-Za-z0-9]$")] = "goldbake"
-    """The Compute Gallery that receives the image version."""
-
-
 class Layer(Frozen):
     """Scripts that run one after the other and are kept together: a local rebake begins at the first changed layer."""
 
@@ -260,8 +172,10 @@ class Image(Frozen):
         found: dict[str, object] = self.model_dump(mode="json", exclude={"aws", "gcp", "azure"})
         if cloud is Cloud.AWS:
             found["aws"] = self.aws.model_dump(mode="json", include={"region", "encrypt", "kms_key", "boot_mode"})
-        elif cloud is not Cloud.LOCAL:
-            found[cloud.value] = (self.gcp if cloud is Cloud.GCP else self.azure).model_dump(mode="json")
+        elif cloud is Cloud.GCP:
+            found["gcp"] = self.gcp.model_dump(mode="json", include={"project", "storage_location", "guest_os_features"})
+        elif cloud is Cloud.AZURE:
+            found["azure"] = self.azure.model_dump(mode="json")
         return found
 
     @property
@@ -275,7 +189,7 @@ class Config(Frozen):
 
     images: Annotated[dict[ImageName, Image], Field(min_length=1)]
     """The images by name. An image may say `extends: OTHER`: it has OTHER's keys, and its own in their place."""
-    defaults: dict[Cloud, ImageName] = {}
+    defaults: dict[Cloud, ImageName] = {}  # noqa: RUF012 (pydantic copies it)
     """The image that `--cloud` means without `--image`; without an entry it is the first image for that cloud."""
 
 

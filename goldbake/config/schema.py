@@ -46,7 +46,6 @@ def json_schema() -> Schema:
     for definition in (*definitions.values(), schema):
         _tidy(definition)
     image = definitions["Image"]
-    schema["properties"]["images"]["additionalProperties"] = False  # pydantic lets names pass that its own pattern refuses
     name = dict(schema["properties"]["defaults"]["additionalProperties"])
     image["properties"] = {"extends": {**name, "description": EXTENDS}, **image["properties"]}
     image["anyOf"] = [{"required": ["extends"]}, {"required": image.pop("required")}]
@@ -63,6 +62,8 @@ def _tidy(schema: Schema) -> None:
     """Take out the titles that pydantic makes of the keys' names, and the line breaks of docstrings."""
     for value in schema.get("properties", {}).values():
         value.pop("title", None)
+        if "patternProperties" in value:
+            value["additionalProperties"] = False  # pydantic lets names pass that its own pattern refuses
         if "description" in value:
             value["description"] = " ".join(value["description"].split())
     if "description" in schema:

@@ -13,7 +13,8 @@ import pytest
 
 from goldbake import hcl, proc, toolchain
 from goldbake.config.load import load_config, load_lock
-from goldbake.config.model import AwsSettings, Cloud
+from goldbake.config.aws import AwsSettings
+from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError, MissingError
 from goldbake.log import Progress
 from goldbake.packer import Packer

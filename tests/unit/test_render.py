@@ -14,6 +14,7 @@ import pytest
 
 from goldbake import hcl
 from goldbake.config.base_images import AWS, AZURE, GCP
+from goldbake.config.gcp import GcpSettings
 from goldbake.config.load import load_config, load_lock
 from goldbake.config.model import Cloud, Config, Lock, Os
 from goldbake.errors import ConfigError
@@ -159,13 +160,74 @@ def test_only_clouds_with_a_plugin_require_one() -> None:
     assert '"= 1.8.2"' in render(planned("gpu-agent", Cloud.AWS))["plugins.pkr.hcl"]
 
 
+def gcp_source(**changes: object) -> str:
+    """The source of gpu-agent with other settings of Google Cloud."""
+    gcp = GcpSettings.model_validate(CONFIG.images["gpu-agent"].gcp.model_dump() | changes)
+    return render(planned("gpu-agent", Cloud.GCP, with_image(gcp=gcp)))["source.pkr.hcl"]
+
+
+NO_MIGRATION = 'on_host_maintenance         = "TERMINATE"'
+
+
 @pytest.mark.parametrize(
-    ("machine_type", "maintenance"), [("n2-standard-4", "MIGRATE"), ("a2-highgpu-1g", "TERMINATE"), ("g2-standard-8", "TERMINATE")]
+    "machine_type", ["a2-highgpu-1g", "a3-highgpu-8g", "a3-ultragpu-8g", "a4-highgpu-8g", "g2-standard-8", "g4-standard-48"]
 )
-def test_a_machine_with_a_gpu_is_not_migrated(machine_type: str, maintenance: str) -> None:
-    gcp = CONFIG.images["gpu-agent"].gcp.model_copy(update={"machine_type": machine_type})
-    text = render(planned("gpu-agent", Cloud.GCP, with_image(gcp=gcp)))["source.pkr.hcl"]
-    assert f'on_host_maintenance             = "{maintenance}"' in text
+def test_a_machine_with_a_gpu_of_its_own_is_not_migrated_and_names_no_accelerator(machine_type: str) -> None:
+    text = gcp_source(machine_type=machine_type)
+    assert NO_MIGRATION in text
+    assert "accelerator" not in text
+
+
+def test_a_machine_without_a_gpu_is_migrated_unless_it_is_spare_capacity() -> None:
+    assert 'on_host_maintenance         = var.spot ? "TERMINATE" : "MIGRATE"' in gcp_source()
+
+
+def test_an_accelerator_is_named_with_project_and_zone() -> None:
+    text = gcp_source(machine_type="n1-standard-8", accelerator="nvidia-tesla-t4", accelerator_count=2)
+    assert NO_MIGRATION in text
+    assert 'accelerator_type  = "projects/${var.project}/zones/${var.zone}/acceleratorTypes/nvidia-tesla-t4"' in text
+    assert "accelerator_count = 2" in text
+
+
+@pytest.mark.parametrize(
+    ("machine_type", "disk"),
+    [("n2-standard-4", "pd-balanced"), ("g2-standard-4", "pd-balanced"), ("a3-highgpu-8g", "pd-balanced"), ("c3-standard-4", "pd-balanced")]
+    + [(name, "hyperdisk-balanced") for name in ("a3-ultragpu-8g", "a4-highgpu-8g", "g4-standard-48", "c4-standard-4", "n4-standard-4")],
+)
+def test_a_machine_without_persistent_disks_gets_a_hyperdisk(machine_type: str, disk: str) -> None:
+    assert f'disk_type                   = "{disk}"' in gcp_source(machine_type=machine_type)
+
+
+def test_a_build_on_google_cloud_has_no_identity_unless_one_is_named_with_its_scopes() -> None:
+    assert "disable_default_service_account = true" in gcp_source()
+    scope = "https://www.googleapis.com/auth/devstorage.read_only"
+    text = gcp_source(service_account="baker@agents-417.iam.gserviceaccount.com", scopes=(scope,))
+    assert "disable_default_service_account" not in text
+    assert f'scopes = [\n    "{scope}",\n  ]' in text
+
+
+def test_a_private_build_on_google_cloud_is_reached_inside_or_by_iap() -> None:
+    text = gcp_source(
+        address="private", communicator="iap", network="builds", subnet="builds-1", network_project="network-417", network_tags=("iap",)
+    )
+    for line in ("omit_external_ip = true", "use_internal_ip  = true", "use_iap          = true"):
+        assert line in text
+    for line in ('network = "builds"', 'subnetwork = "builds-1"', 'network_project_id = "network-417"', 'tags = [\n    "iap",\n  ]'):
+        assert line in text
+
+
+def test_an_image_of_google_cloud_joins_no_family_before_it_is_checked() -> None:
+    assert "image_family" not in gcp_source(family="agents")
+
+
+def test_the_user_that_packer_logs_in_as_goes_last() -> None:
+    build = render(planned("gpu-agent", Cloud.GCP))["build.pkr.hcl"]
+    assert build.index(f'"sudo rm -rf {UPLOADED}"') < build.index("userdel --force --remove packer")
+    assert 'ssh_username            = "packer"' in gcp_source()
+
+
+def test_the_check_of_an_image_names_no_image_that_exists() -> None:
+    assert 'image_name              = var.checking ? "goldbake-${var.bake}" : "gpu-agent-${var.bake}"' in gcp_source()
 
 
 @pytest.mark.parametrize("system", Os)
@@ -173,7 +235,7 @@ def test_every_system_has_a_base_image_on_every_cloud(system: Os) -> None:
     bases: dict[Cloud, object] = {Cloud.AWS: AWS[system], Cloud.GCP: GCP[system], Cloud.AZURE: AZURE[system]}
     for cloud, base in bases.items():
         text = render(planned("gpu-agent", cloud, with_image(os=system)))["source.pkr.hcl"]
-        chosen = {"root_device", "user"} if cloud is Cloud.AWS else set(vars(base))  # EC2's is looked up before, by owner and name
+        chosen = {Cloud.AWS: {"root_device", "user"}, Cloud.GCP: set()}.get(cloud, set(vars(base)))  # the others are looked up before
         assert all(f'"{value}"' in text for key, value in vars(base).items() if key in chosen)
 
 

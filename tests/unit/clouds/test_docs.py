@@ -14,7 +14,7 @@ from goldbake.clouds.aws import quotas
 from goldbake.clouds.aws.errors import ROWS
 from goldbake.clouds.aws.policy import Purpose
 from goldbake.clouds.aws.refusals import WORDED
-from goldbake.config.model import AwsSettings
+from goldbake.config.aws import AwsSettings
 from goldbake.paths import PROJECT
 
 PAGES = sorted(PROJECT.glob("docs/how-to/aws.md"))

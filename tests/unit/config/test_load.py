@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import yaml
@@ -531,8 +533,15 @@ def test_the_form_of_every_pattern_is_explained() -> None:
     """A key with a pattern has words of its own, so no message is `not valid`."""
     schema = Config.model_json_schema()
     models = [*schema["$defs"].values(), Pin.model_json_schema()]
-    with_pattern = {key for model in models for key, value in model.get("properties", {}).items() if "pattern" in json.dumps(value)}
+    with_pattern = {
+        _cloud_of(model) + key for model in models for key, value in model.get("properties", {}).items() if "pattern" in json.dumps(value)
+    }
     assert with_pattern == set(_FORMS)
+
+
+def _cloud_of(model: dict[str, Any]) -> str:
+    found = re.match(r"Aws|Gcp|Azure", model["title"])
+    return f"{found[0].lower()}." if found else ""
 
 
 def test_a_finding_without_words_of_its_own_still_says_what_stands_there() -> None:
@@ -621,3 +630,25 @@ def test_a_wrong_lock_is_refused_with_its_lines(tmp_path: Path) -> None:
 def test_a_wrong_setting_of_aws_is_told_with_its_line_and_key(tmp_path: Path, settings: str, told: str) -> None:
     lines = refused(tmp_path, GOOD.replace("    secure_boot: false\n", f"    secure_boot: false\n    aws: {settings}\n"))
     assert [line.removeprefix("images.yaml:13: images.base.aws.") for line in lines] == [told]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("{project: '4711'}", "project: '4711' is no project's id; its id, not its number or name: 6 to 30 lower-case letters, digits and hyphens, "
+         "as render-farm-417"),
+        ("{region: us-central1-a}", "region: 'us-central1-a' is no Google Cloud region; as us-central1"),
+        ("{zones: [us-central1]}", "zones[0]: 'us-central1' is no Google Cloud zone; as us-central1-a"),
+        ("{labels: {Team: x}}", "labels: 'Team' is no label's name; lower-case letters, digits, _ and -, a letter first, at most 63"),
+        ("{labels: {team: X}}", "labels.team: 'X' is no label's value; lower-case letters, digits, _ and -, at most 63"),
+        ("{share_with: [allUsers]}", "share_with[0]: 'allUsers' is nobody that Google Cloud knows; user:ADDRESS, group:ADDRESS, "
+         "serviceAccount:ADDRESS or domain:DOMAIN; not everybody"),
+        ("{accelerator: nvidia-l4}", "accelerator: 'nvidia-l4' is no accelerator that N1 can have; nvidia-tesla-t4, nvidia-tesla-p4, "
+         "nvidia-tesla-p100 or nvidia-tesla-v100"),
+        ("{guest_os_features: [WINDOWS]}", "guest_os_features[0]: 'WINDOWS' is unknown; valid: GVNIC, IDPF, MULTI_IP_SUBNET, SEV_CAPABLE, "
+         "SEV_LIVE_MIGRATABLE_V2, SEV_SNP_CAPABLE, TDX_CAPABLE, UEFI_COMPATIBLE, VIRTIO_SCSI_MULTIQUEUE"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_of_google_cloud_is_told_with_its_line_and_key(tmp_path: Path, settings: str, told: str) -> None:
+    lines = refused(tmp_path, GOOD.replace("    secure_boot: false\n", f"    secure_boot: false\n    gcp: {settings}\n"))
+    assert [line.removeprefix("images.yaml:13: images.base.gcp.") for line in lines] == [told]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from goldbake.clouds.failure import Failure, Scope
-from goldbake.config.model import AwsCopy, AwsSettings, Image, Os
+from goldbake.config.aws import AwsCopy, AwsSettings
+from goldbake.config.model import Image, Os
 from goldbake.errors import Exit, MissingError, UsageError
 from goldbake.images.aws import AwsImages
 from tests.fakes.aws import DEBIAN, NEWEST_DEBIAN, FakeAws
@@ -165,9 +166,9 @@ def test_another_failure_is_no_refusal(side: AwsImages) -> None:
 
 @pytest.mark.parametrize("artifact_id", ["", "us-east-1:", "gpu-agent-1"])
 def test_an_artifact_that_is_no_ami_is_noticed(side: AwsImages, artifact_id: str) -> None:
-    assert side.artifact("us-east-1:ami-0123") == "ami-0123"
+    assert side.artifact({"artifact_id": "us-east-1:ami-0123"}) == "ami-0123"
     with pytest.raises(ValueError, match=artifact_id or "^$"):
-        side.artifact(artifact_id)
+        side.artifact({"artifact_id": artifact_id})
 
 
 # --- finished images

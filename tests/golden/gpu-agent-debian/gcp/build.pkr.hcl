@@ -263,6 +263,10 @@ build {
     inline = ["sudo rm -rf /var/tmp/goldbake"]
   }
 
+  provisioner "shell" {
+    inline = ["sudo sh -c 'userdel --force --remove packer; rm -f /var/lib/google/google_users'"]
+  }
+
   post-processor "manifest" {
     output     = var.manifest_file
     strip_path = true

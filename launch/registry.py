@@ -36,7 +36,7 @@ def launcher_for(cloud: Cloud, paths: Paths, options: CloudOptions | None = None
     """The launcher of a cloud. Raises UsageError for one that has none yet, MissingError when there are no credentials for it."""
     make = _MAKERS.get(cloud)
     if make is None:
-        raise UsageError(f"launching on {cloud} is not part of this version", hint=f"--cloud takes {' or '.join(_MAKERS)}")
+        raise UsageError(f"launching on {cloud} is not part of this version", hint=f"--cloud takes {', '.join(_MAKERS)}")
     return make(paths, options or CloudOptions(), local or LocalOptions())
 
 
@@ -64,6 +64,12 @@ def _aws(paths: Paths, options: CloudOptions, local: LocalOptions) -> Launcher:
     from launch.aws.launcher import AwsLauncher  # noqa: PLC0415
 
     return AwsLauncher(options, regions_of=_regions_of(paths))
+
+
+def _gcp(paths: Paths, options: CloudOptions, local: LocalOptions) -> Launcher:
+    from launch.gcp.launcher import GcpLauncher  # noqa: PLC0415
+
+    return GcpLauncher(options, remembered=_remembered(paths), accounts=_accounts(paths, Cloud.GCP))
 
 
 def _regions_of(paths: Paths) -> Callable[[str], Sequence[str]]:
@@ -103,7 +109,15 @@ def _is_configured(cloud: Cloud) -> bool:
         from goldbake.clouds.aws import session  # noqa: PLC0415
 
         return session.is_configured()
+    if cloud is Cloud.GCP:
+        from goldbake.clouds.gcp import session as google  # noqa: PLC0415
+
+        return google.is_configured()
     return cloud is Cloud.LOCAL
 
 
-_MAKERS: dict[Cloud, Callable[[Paths, CloudOptions, LocalOptions], Launcher]] = {Cloud.LOCAL: _local, Cloud.AWS: _aws}
+_MAKERS: dict[Cloud, Callable[[Paths, CloudOptions, LocalOptions], Launcher]] = {
+    Cloud.LOCAL: _local,
+    Cloud.AWS: _aws,
+    Cloud.GCP: _gcp,
+}

@@ -204,9 +204,9 @@ class Removal:
 
     def _machines(self, found: Sequence[Resource]) -> bool:
         """Delete and list again until the list is empty or the time is over."""
-        deadline, pause, seen = self.clock() + self.launcher.removal_s, 0.0, dict[str, str]()
+        deadline, pause, seen = self.clock() + self.launcher.removal_s, 0.0, dict[str, None]()
         while found:
-            seen |= {resource.id: str(resource) for resource in found}
+            seen |= dict.fromkeys(map(str, found))  # an instance and its disk may have the same id
             if self.clock() >= deadline:
                 break
             self._delete(found)
@@ -215,9 +215,9 @@ class Removal:
                 self.sleep(pause)
             pause = min(pause * 2 or 0.1, 5.0)
             found = self.launcher.resources(self.doomed.launch_id)
-        left = {resource.id for resource in found}
-        self.report.removed += [text for name, text in seen.items() if name not in left]
-        self.report.left += [str(resource) for resource in found]
+        left = [str(resource) for resource in found]
+        self.report.removed += [text for text in seen if text not in left]
+        self.report.left += left
         return not found
 
     def _delete(self, resources: Sequence[Resource]) -> None:

@@ -68,9 +68,9 @@ def test_a_cloud_that_was_launched_on_from_here_is_insisted_on(
 
 
 def test_a_cloud_without_a_launcher_is_named(paths: Paths) -> None:
-    with pytest.raises(UsageError, match="launching on gcp is not part of this version") as caught:
-        launcher_for(Cloud.GCP, paths)
-    assert "local or aws" in caught.value.hint
+    with pytest.raises(UsageError, match="launching on azure is not part of this version") as caught:
+        launcher_for(Cloud.AZURE, paths)
+    assert "local, aws, gcp" in caught.value.hint
 
 
 class _Deaf(FolderCloud):

@@ -1,0 +1,363 @@
+"""The instance side of Compute Engine: one instance by instances.insert in the first zone that takes it, several by a regional bulkInsert.
+
+Whatever is made carries the launch's labels from its own create call, and is found by them in all zones at once: in the project that the
+journal names, or else in the own one and in those of other launches from here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from google.cloud import compute_v1
+
+from goldbake.clouds.failure import Failure, Scope, worst
+from goldbake.clouds.gcp.errors import RAISED, failure
+from goldbake.clouds.gcp.operations import UNFINISHED, chief, ended, failures, finished
+from goldbake.clouds.gcp.resources import INSTANCE, delete, is_gone
+from goldbake.clouds.gcp.session import Gcp
+from goldbake.clouds.gcp.types import MachineType, default_types, machine_type
+from goldbake.config.model import Cloud
+from goldbake.errors import GoldbakeError, UsageError
+from goldbake.log import Progress
+from launch.base import ACCOUNT, REGIONS, CloudOptions, Created, Instance, LaunchSpec, Place, Resource
+from launch.gcp import answer as answers
+from launch.gcp import listing, removal
+from launch.gcp import request as requests
+from launch.gcp.network import Doors
+from launch.gcp.request import Ground
+from launch.gcp.survey import image, offers, regions, survey, zones
+from launch.gcp.watch import ConsoleReader, died, reason
+from launch.observe import GONE, Consoles, Deaths, Seen
+
+T = TypeVar("T")
+
+_AT_ONCE = 8
+_CREATE_S = 900.0
+"""Longest wait for a create call's operation; one that finds no machine ends within minutes."""
+_SEAL_S = 120.0
+_SEAL_TRIES = 5
+_EXISTS = frozenset({"alreadyExists", "RESOURCE_ALREADY_EXISTS"})
+_CONFLICT = frozenset({"conditionNotMet", "CONDITION_NOT_MET", "conflict"})
+
+
+class GcpLauncher:
+    """A `launch.base.Launcher`. `remembered` gives what the journal of a launch remembers, `accounts` the projects that journals name."""
+
+    cloud = Cloud.GCP
+    shared = True
+    poll_s = 2.0
+    removal_s = 900.0
+    """An instance with several GPUs takes minutes to end, and holds its disk until then."""
+    batch = 5000
+    """What one bulkInsert takes (https://cloud.google.com/compute/docs/instances/multiple/about-bulk-creation: limitations)."""
+
+    def __init__(
+        self,
+        options: CloudOptions,
+        *,
+        remembered: Callable[[str], Mapping[str, str]] = lambda _: {},
+        accounts: Callable[[], Sequence[str]] = lambda: (),
+        gcp: Gcp | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._options = options
+        self._gcp = gcp or Gcp()
+        self._remembered = remembered
+        self._accounts = accounts
+        self._clock = clock
+        self._now = now
+        self._grounds: dict[str, Ground] = {}
+        self._types: tuple[MachineType, ...] = tuple(machine_type(text) for text in options.types)
+        self._doors = Doors()
+        self._answered: dict[tuple[tuple[int, ...], Place], int] = {}
+        self._projects: dict[str, Gcp] = {self._gcp.project: self._gcp}
+        self._homes: dict[str, str] = {}
+        self._asked: set[tuple[str, str]] = set()
+        self._deaths: dict[str, Deaths] = {}
+        self._consoles = Consoles(ConsoleReader(lambda instance: self._home(instance.launch_id)), clock)
+        self._mutex = threading.RLock()
+
+    def seen_from_inside(self, organization: str) -> str:
+        return organization
+
+    def prepare(self, spec: LaunchSpec, progress: Progress) -> None:
+        if not self._types:
+            self._types = tuple(machine_type(text) for text in default_types(spec.described.gpus if spec.described else ()))
+            progress.info(
+                f"instance type {self._types[0]}: the cheapest with a GPU that {spec.image} works on (--instance-type names others)"
+            )
+        wanted = regions(spec, self._options)
+        try:
+            found, there, offered = image(self._gcp, spec), zones(self._gcp), offers(self._gcp, self._types)
+        except RAISED as error:
+            raise failure(error, doing="say what is there", place="global") from error
+        requests.require_sense(spec, self._options, found, self._now())
+        grounds = self._over(
+            wanted, lambda region: survey(self._gcp, region, self._options, self._types, image=found, zones=there, offers=offered)
+        )
+        unfit = [problem for _, problem in grounds if isinstance(problem, GoldbakeError)]
+        self._grounds = {region: ground for region, ground in grounds if isinstance(ground, Ground)}
+        if not self._grounds:
+            raise unfit[0]
+        for problem in unfit:
+            progress.warn(problem.message)
+        missing = sorted(set(self._options.zones) - {zone for ground in self._grounds.values() for zone in ground.offered})
+        if missing:
+            raise UsageError(
+                f"--zone {missing[0]} is not a zone of {', '.join(self._grounds)} that offers {' or '.join(map(str, self._types))}",
+                hint="zones: " + ", ".join(sorted(zone for zone in offered if zone.rpartition("-")[0] in self._grounds)),
+            )
+        if self._options.ssh_from and len(networks := {ground.subnet.network for ground in self._grounds.values()}) > 1:
+            raise UsageError(
+                f"--ssh-from opens one network, and the regions have {len(networks)}: {', '.join(sorted(networks))}",
+                hint="name regions of one network with --region",
+            )
+        self._homes[spec.launch_id] = self._gcp.project
+        for region, ground in self._grounds.items():
+            progress.detail("places", f"{region}: {', '.join(self._zones(ground))}")
+
+    def places(self, spec: LaunchSpec) -> Sequence[Place]:
+        return [
+            Place(region, zone, spot, str(kind) if len(self._types) > 1 else "")
+            for spot in self._options.market.spot
+            for region, ground in self._grounds.items()
+            for kind in self._types
+            if any(kind in types for types in ground.offered.values())
+            for zone in (("",) if self._is_bulk(spec) else [zone for zone in self._zones(ground) if kind in ground.offered[zone]])
+        ]
+
+    def remembers(self, spec: LaunchSpec) -> Mapping[str, str]:
+        return {ACCOUNT: self._gcp.project, REGIONS: ",".join(self._grounds)}
+
+    def create(self, spec: LaunchSpec, numbers: Sequence[int], place: Place) -> Created:
+        ground = self._grounds[place.region]
+        if self._options.ssh_from:
+            self._doors.open(self._gcp, requests.firewall(spec, ground.subnet.network, self._options.ssh_from))
+        if self._is_bulk(spec):
+            return self._bulk(spec, numbers, place, ground)
+        kind, (number, *_) = self._kind(place), numbers
+        doing = f"start {_article(kind)} {kind}"
+        body = requests.instance(spec, self._options, ground, place, kind, number, self._seconds(spec))
+        request = {
+            "project": self._gcp.project,
+            "zone": place.zone,
+            "instance_resource": body,
+            "request_id": self._token(spec, numbers, place),
+        }
+        try:
+            operation = self._gcp.client(compute_v1.InstancesClient).insert_unary(request=request)
+        except RAISED as error:
+            found = failure(error, doing=doing, place=place.zone)
+            if found.code not in _EXISTS:
+                raise found from error
+            return self._adopted(spec, number, place, found)
+        try:
+            done = ended(self._gcp, operation, doing=doing, patience=_CREATE_S)
+        except Failure as found:
+            if found.code == UNFINISHED:
+                self._abandon(requests.name(spec, number), place.zone)
+            raise
+        if problems := failures(done, doing=doing):
+            self._was_answered(numbers, place)
+            raise chief(problems)
+        return Created((self._one(spec, number, place),))
+
+    def resources(self, launch_id: str | None = None) -> list[Resource]:
+        found = self._look(launch_id, lambda gcp: list(listing.resources(gcp, launch_id, self._asked)))
+        for project, of_project in found:
+            self._homes |= {resource.launch_id: project for resource in of_project}
+        return [resource for _, of_project in found for resource in of_project]
+
+    def delete(self, resources: Sequence[Resource]) -> None:
+        of_launch: dict[str, list[Resource]] = {}
+        for resource in resources:
+            of_launch.setdefault(resource.launch_id, []).append(resource)
+        problems: list[Failure] = []
+        for launch_id, doomed in of_launch.items():
+            problems += removal.remove(self._home(launch_id), doomed)
+            self._asked |= {(found.kind, found.id) for found in doomed}
+        if problems:
+            raise worst(problems)
+
+    def instances(self, launch_id: str | None = None) -> list[Instance]:
+        found = self._look(launch_id, lambda gcp: [listing.instance(item) for item in listing.instances(gcp, launch_id)])
+        for project, of_project in found:
+            self._homes |= {instance.launch_id: project for instance in of_project}
+        return sorted((one for _, of_project in found for one in of_project), key=lambda one: (one.created, one.launch_id, one.number))
+
+    def console(self, instance: Instance) -> str:
+        return self._consoles.read(instance)
+
+    def death(self, instance: Instance) -> Failure | None:
+        with self._mutex:
+            if instance.launch_id not in self._deaths:
+                self._deaths[instance.launch_id] = Deaths(lambda: self._states(instance.launch_id), self._died, self._clock)
+            deaths = self._deaths[instance.launch_id]
+        return deaths.of(instance)
+
+    def seal(self, instance: Instance) -> str:
+        gcp, zone, doing = self._home(instance.launch_id), listing.zone_of(instance), f"remove the user-data of {instance.id}"
+        client = gcp.client(compute_v1.InstancesClient)
+        named = {"project": gcp.project, "zone": zone, "instance": instance.id}
+        for last in range(_SEAL_TRIES, 0, -1):
+            try:
+                metadata = client.get(request=named).metadata
+                kept = [item for item in metadata.items if item.key != requests.USER_DATA]
+                if len(kept) == len(metadata.items):
+                    return ""
+                changed = compute_v1.Metadata(fingerprint=metadata.fingerprint, items=kept)
+                finished(gcp, client.set_metadata_unary(request=named | {"metadata_resource": changed}), doing=doing, patience=_SEAL_S)
+            except RAISED as error:
+                found = failure(error, doing=doing, place=zone)
+            except Failure as error:
+                found = error
+            else:
+                return ""
+            if last == 1 or not (found.code in _CONFLICT or found.scope is Scope.RETRY):
+                break
+        return f"{found.message}: it holds the PAT, and stays readable for whoever may read the instance's metadata in the project"
+
+    def _kind(self, place: Place) -> MachineType:
+        return machine_type(place.kind) if place.kind else self._types[0]
+
+    def _zones(self, ground: Ground) -> list[str]:
+        """The zones of a region, as the person ordered them, or by name."""
+        return [zone for zone in self._options.zones if zone in ground.offered] or sorted(ground.offered)
+
+    def _is_bulk(self, spec: LaunchSpec) -> bool:
+        return spec.count > 1
+
+    def _seconds(self, spec: LaunchSpec) -> int:
+        """How long an instance may run that starts now."""
+        return max(int(spec.expires - self._now()), requests.RUN_S[0])
+
+    def _token(self, spec: LaunchSpec, numbers: Sequence[int], place: Place) -> str:
+        return requests.token(spec, numbers, place, self._answered.get((tuple(numbers), place), 0))
+
+    def _was_answered(self, numbers: Sequence[int], place: Place) -> None:
+        key = (tuple(numbers), place)
+        self._answered[key] = self._answered.get(key, 0) + 1
+
+    def _bulk(self, spec: LaunchSpec, numbers: Sequence[int], place: Place, ground: Ground) -> Created:
+        kind = self._kind(place)
+        doing = f"start {len(numbers)} × {kind}"
+        body = requests.bulk(spec, self._options, ground, place, kind, numbers, self._seconds(spec))
+        try:
+            operation = self._gcp.client(compute_v1.RegionInstancesClient).bulk_insert_unary(
+                request={
+                    "project": self._gcp.project,
+                    "region": place.region,
+                    "bulk_insert_instance_resource_resource": body,
+                    "request_id": self._token(spec, numbers, place),
+                }
+            )
+            done = ended(self._gcp, operation, doing=doing, patience=_CREATE_S)
+        except RAISED as error:
+            raise failure(error, doing=doing, place=place.region) from error
+        made = self._shown(spec, numbers, done, place)
+        try:
+            missing = answers.shortage(self._gcp, done, doing=doing, region=place.region, found=len(made), wanted=len(numbers))
+        except RAISED as error:
+            missing = failure(error, doing=doing, place=place.region)
+        if missing is not None:
+            self._was_answered(numbers, place)
+            if not made:
+                raise missing
+        return Created(made, missing)
+
+    def _adopted(self, spec: LaunchSpec, number: int, place: Place, found: Failure) -> Created:
+        """There is one of this name: ours, from a call whose answer we did not get, or one that is just being taken back."""
+        made = self._one(spec, number, place)
+        if made.launch_id == spec.launch_id and made.state.upper() in answers.LIVING:
+            return Created((made,))
+        raise Failure(Scope.RETRY, found.code, found.message, hint=found.hint)
+
+    def _abandon(self, name: str, zone: str) -> None:
+        """What may come up after we have stopped waiting for it is not wanted any more; if this fails, destroy finds it."""
+        try:
+            delete(self._gcp, INSTANCE, name, zone)
+        except RAISED:
+            return
+
+    def _one(self, spec: LaunchSpec, number: int, place: Place) -> Instance:
+        """The instance that instances.insert has made, as Compute Engine shows it. Raises Failure, for one that is gone with its reason."""
+        name, kind = requests.name(spec, number), str(self._kind(place))
+        try:
+            item = self._gcp.client(compute_v1.InstancesClient).get(project=self._gcp.project, zone=place.zone, instance=name)
+        except RAISED as error:
+            if not is_gone(error):
+                raise failure(error, doing=f"look at {name}", place=place.zone) from error
+            lost = Instance(Cloud.GCP, spec.launch_id, number, name, spec.image, str(place), self._now(), spec.expires, kind=kind)
+            raise self._died(lost, Seen(GONE)) or failure(error, doing=f"look at {name}", place=place.zone) from error
+        return self._with_reach(spec, listing.instance(item))
+
+    def _shown(self, spec: LaunchSpec, numbers: Sequence[int], done: compute_v1.Operation, place: Place) -> tuple[Instance, ...]:
+        """The instances that a bulkInsert has made. Raises Failure."""
+        names = [requests.name(spec, number) for number in numbers]
+        try:
+            found = answers.started(done, list(listing.instances(self._gcp, spec.launch_id)), names)
+        except RAISED as error:
+            raise failure(error, doing="look at what was started", place=place.region) from error
+        return tuple(self._with_reach(spec, listing.instance(item)) for item in found)
+
+    def _with_reach(self, spec: LaunchSpec, instance: Instance) -> Instance:
+        """Somebody gets in only with a key, a port that is open for him, and an address."""
+        if not (self._options.key and self._options.ssh_from and instance.address):
+            return instance
+        return replace(instance, reach=f"ssh {requests.user(spec)}@{instance.address}")
+
+    def _states(self, launch_id: str) -> Iterable[tuple[str, Seen]]:
+        found = self._look(launch_id, lambda gcp: [(item.name, Seen(item.status)) for item in listing.instances(gcp, launch_id)])
+        return [pair for _, of_project in found for pair in of_project]
+
+    def _died(self, instance: Instance, seen: Seen) -> Failure | None:
+        if seen.state in answers.LIVING:
+            return None
+        return died(instance, reason(self._home(instance.launch_id), instance, seen))
+
+    def _home(self, launch_id: str) -> Gcp:
+        """The project of a launch: where it was made or found, or where its journal says, or the own one."""
+        return self._project(self._homes.get(launch_id) or self._remembered(launch_id).get(ACCOUNT) or self._gcp.project)
+
+    def _project(self, name: str) -> Gcp:
+        with self._mutex:
+            if name not in self._projects:
+                self._projects[name] = Gcp(name)
+            return self._projects[name]
+
+    def _look(self, launch_id: str | None, work: Callable[[Gcp], list[T]]) -> list[tuple[str, list[T]]]:
+        """Ask the project of a launch; all that are known when it is not. Raises Failure."""
+        known = self._homes.get(launch_id) or self._remembered(launch_id).get(ACCOUNT) if launch_id else None
+        found = []
+        for project in (known,) if known else dict.fromkeys((self._gcp.project, *self._accounts())):
+            try:
+                found.append((project, work(self._project(project))))
+            except RAISED as error:
+                raise failure(error, doing=f"say what is in {project}", place="global") from error
+        return found
+
+    def _over(self, wanted: Sequence[str], work: Callable[[str], T]) -> list[tuple[str, T | GoldbakeError]]:
+        """The same work for several regions at once; a region's error is its result."""
+
+        def one(region: str) -> tuple[str, T | GoldbakeError]:
+            try:
+                return region, work(region)
+            except RAISED as error:
+                return region, failure(error, doing="say what is there", place=region)
+            except GoldbakeError as error:
+                return region, error
+
+        if len(wanted) < 2:
+            return [one(region) for region in wanted]
+        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(wanted)), thread_name_prefix="regions") as pool:
+            return list(pool.map(one, wanted))
+
+
+def _article(kind: MachineType) -> str:
+    return "an" if kind.name[0] in "an" else "a"

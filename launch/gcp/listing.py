@@ -1,0 +1,126 @@
+"""Everything of goldbake's that exists in a project, page by page, by its labels, or by its name where it can have none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from goldbake.clouds import tags
+from goldbake.clouds.gcp.resources import DISK, GOING, INSTANCE, KINDS, PREFIX, Kind, is_ours, items, labelled, place_of, tags_of
+from goldbake.clouds.gcp.types import MachineType
+from goldbake.config.model import Cloud
+from goldbake.images.cloud import LIFETIME_S
+from launch.base import Instance, Resource
+from launch.journal import BAKE
+
+if TYPE_CHECKING:
+    from goldbake.clouds.gcp.session import Gcp
+
+Asked = Collection[tuple[str, str]]
+"""Kind and name of what this process has asked the end of."""
+
+_OF_BAKE = re.compile(rf"{PREFIX}([a-z2-9]{{10}})")
+"""The disk of a bake, which Packer makes without labels."""
+
+
+def resources(gcp: Gcp, launch_id: str | None, asked: Asked = ()) -> Iterator[Resource]:
+    """What is ours in a project, of one launch or bake or of all. `asked`: see `Asked`. Raises what the calls raise."""
+    for kind in KINDS:
+        if kind.only_bakes and launch_id is not None and not launch_id.startswith(BAKE):
+            continue
+        for item in items(gcp, kind, _filter(kind, launch_id)):
+            found = _resource(kind, item, asked)
+            if found is not None and launch_id in (None, found.launch_id):
+                yield found
+
+
+def instances(gcp: Gcp, launch_id: str | None) -> Iterator[Any]:
+    """The instances as Compute Engine has them, stopped ones too."""
+    return items(gcp, INSTANCE, _filter(INSTANCE, launch_id))
+
+
+def instance(item: Any) -> Instance:
+    """An instance of ours from what Compute Engine says."""
+    found = tags_of(item)
+    number = item.name.rpartition("-")[2]
+    interface = next(iter(item.network_interfaces), None)
+    outside = next((access.nat_i_p for access in interface.access_configs if access.nat_i_p), "") if interface else ""
+    return Instance(
+        cloud=Cloud.GCP,
+        launch_id=launch_of(found),
+        number=int(number) if number.isdigit() else 1,
+        id=item.name,
+        image=found.get(tags.IMAGE, ""),
+        place=place_of(item) + (" (spot)" if item.scheduling.provisioning_model == "SPOT" else ""),
+        created=_seconds(item.creation_timestamp),
+        expires=_expires(found) or 0,
+        address=outside or (interface.network_i_p if interface else ""),
+        kind=_kind(item),
+        state=item.status.lower(),
+    )
+
+
+def launch_of(found: Mapping[str, str]) -> str:
+    """The launch, or `bake-ID`."""
+    return found.get(tags.LAUNCH) or (f"{BAKE}{found[tags.BAKE]}" if tags.BAKE in found else "")
+
+
+def zone_of(found: Instance) -> str:
+    """The zone of an instance."""
+    return found.place.partition(" ")[0]
+
+
+def _filter(kind: Kind, launch_id: str | None) -> str:
+    if kind.named:
+        begin = f"{PREFIX}{(launch_id or '').removeprefix(BAKE)}"
+        return f'name eq "{begin}.*"'
+    wanted: dict[str, str | None] = {tags.MANAGED_BY: tags.OWNER}
+    if launch_id is None:
+        wanted[tags.EXPIRES] = None  # launches and bakes have it, results of bakes do not
+    elif launch_id.startswith(BAKE):
+        wanted[tags.BAKE] = launch_id.removeprefix(BAKE)
+    else:
+        wanted[tags.LAUNCH] = launch_id
+    return labelled(wanted)
+
+
+def _resource(kind: Kind, item: Any, asked: Asked) -> Resource | None:
+    """None for what only looks like ours."""
+    found, owner = tags_of(item), _owner(kind, item)
+    of_bake = _OF_BAKE.fullmatch(item.name) if kind is DISK and not found else None
+    if of_bake:
+        launch_id = f"{BAKE}{of_bake[1]}"
+        expires: int | None = int(_seconds(item.creation_timestamp)) + LIFETIME_S
+    elif is_ours(item):
+        launch_id, expires = launch_of(found), _expires(found)
+    else:
+        return None
+    going = str(getattr(item, "status", "")) in GOING and (kind is not INSTANCE or (kind.name, item.name) in asked)
+    return Resource(Cloud.GCP, kind.name, item.name, launch_id, expires, owner, place_of(item), going)
+
+
+def _owner(kind: Kind, item: Any) -> str:
+    """The instance to which something belongs."""
+    if kind is INSTANCE:
+        return str(item.name)
+    return next((user.rpartition("/")[2] for user in item.users), "") if kind is DISK else ""
+
+
+def _kind(item: Any) -> str:
+    name = item.machine_type.rpartition("/")[2]
+    attached = next(iter(item.guest_accelerators), None)
+    bare = MachineType(name)
+    if attached is None or bare.has_gpu:  # Compute Engine shows built-in GPUs here as well
+        return str(bare)
+    return str(MachineType(name, attached.accelerator_type.rpartition("/")[2], attached.accelerator_count))
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+
+def _expires(found: Mapping[str, str]) -> int | None:
+    text = found.get(tags.EXPIRES, "")
+    return int(text) if text.isascii() and text.isdigit() else None

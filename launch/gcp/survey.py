@@ -1,0 +1,126 @@
+"""What the regions of a launch have for it: the image, the machine types and the subnets. Nothing here makes anything."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from google.cloud import compute_v1
+
+from goldbake.clouds.failure import Failure, Scope
+from goldbake.clouds.gcp.resources import GLOBAL
+from goldbake.clouds.gcp.types import MachineType
+from goldbake.errors import UsageError
+from launch.base import CloudOptions, LaunchSpec
+from launch.gcp.network import subnet
+from launch.gcp.request import Ground
+
+if TYPE_CHECKING:
+    from goldbake.clouds.gcp.session import Gcp
+
+REGION, ZONE = "CLOUDSDK_COMPUTE_REGION", "CLOUDSDK_COMPUTE_ZONE"
+"""gcloud's own variables."""
+_IMAGE = re.compile(r"projects/([^/]+)/global/images/([^/]+)")
+_UNUSABLE = frozenset({"OBSOLETE", "DELETED"})
+"""States of a deprecated image from which nothing starts any more."""
+
+
+def regions(spec: LaunchSpec, options: CloudOptions) -> tuple[str, ...]:
+    """The regions that a launch may use, best first: those that were named, or the one in which the image is baked. Raises UsageError."""
+    if GLOBAL not in spec.artifacts:
+        raise UsageError(f"{spec.artifact} is no image of Google Cloud", hint="bake one: ./inv bake --cloud gcp")
+    of_zones = tuple(dict.fromkeys(region_of(zone) for zone in options.zones))
+    wanted = options.regions or of_zones
+    if not wanted and spec.described:
+        wanted = (spec.described.gcp.region,)
+    if not wanted:
+        wanted = tuple(filter(None, (os.environ.get(REGION) or region_of(os.environ.get(ZONE, "")),)))
+    if not wanted:
+        raise UsageError(f"where is {spec.image} to be launched?", hint=f"name a region: --region us-central1, or set {REGION}")
+    if options.subnet and len(wanted) > 1 and "/" in options.subnet:
+        raise UsageError(f"--subnet {options.subnet} is in one region", hint="name that one with --region, or write the subnet's name only")
+    return wanted
+
+
+def region_of(zone: str) -> str:
+    """`us-central1` of `us-central1-a`."""
+    return zone.rpartition("-")[0]
+
+
+def image(gcp: Gcp, spec: LaunchSpec) -> compute_v1.Image:
+    """The image as Compute Engine has it. Raises UsageError when nothing can be started from it, and what the call raises."""
+    said = _IMAGE.fullmatch(spec.artifacts[GLOBAL])
+    if said is None:
+        raise UsageError(f"{spec.artifacts[GLOBAL]} is no image", hint="as projects/PROJECT/global/images/NAME")
+    found = gcp.client(compute_v1.ImagesClient).get(project=said[1], image=said[2])
+    if found.status != "READY" or found.deprecated.state in _UNUSABLE:
+        state = found.deprecated.state or found.status
+        raise UsageError(f"{spec.artifacts[GLOBAL]} is {state}", hint=f"bake it again: ./inv bake --cloud gcp --image {spec.image}")
+    return found
+
+
+def zones(gcp: Gcp) -> tuple[str, ...]:
+    """All zones that work. Raises what the call raises."""
+    listed = gcp.client(compute_v1.ZonesClient).list(request={"project": gcp.project, "max_results": 500})
+    return tuple(sorted(zone.name for zone in listed if zone.status == "UP"))
+
+
+def offers(gcp: Gcp, kinds: Sequence[MachineType]) -> Mapping[str, frozenset[MachineType]]:
+    """Zone → which of the types it has, with the GPUs that are to be attached. Raises what the calls raise."""
+    machines = _where(gcp, compute_v1.MachineTypesClient, "machine_types", {kind.name for kind in kinds})
+    accelerators = _where(gcp, compute_v1.AcceleratorTypesClient, "accelerator_types", {kind.accelerator for kind in kinds} - {""})
+    found: dict[str, set[MachineType]] = {}
+    for kind in kinds:
+        for zone in machines.get(kind.name, ()):
+            if not kind.accelerator or zone in accelerators.get(kind.accelerator, ()):
+                found.setdefault(zone, set()).add(kind)
+    return {zone: frozenset(types) for zone, types in found.items()}
+
+
+def survey(
+    gcp: Gcp,
+    region: str,
+    options: CloudOptions,
+    kinds: Sequence[MachineType],
+    *,
+    image: compute_v1.Image,
+    zones: Sequence[str],
+    offers: Mapping[str, frozenset[MachineType]],
+) -> Ground:
+    """What one region has for this launch. Raises GoldbakeError when that is not enough, and what the calls raise."""
+    here = tuple(zone for zone in zones if region_of(zone) == region)
+    if not here:
+        raise UsageError(
+            f"{region} is no region of Google Cloud, or has no zone that works", hint="`gcloud compute regions list` names them"
+        )
+    offered = {zone: offers[zone] for zone in here if zone in offers}
+    if not offered:
+        words = " or ".join(map(str, kinds))
+        raise Failure(
+            Scope.REGION,
+            "notOffered",
+            f"{region} offers no {words} in any zone",
+            hint="name another type or region: --instance-type A,B,C, --region R; `gcloud compute machine-types list` says where there is which",
+        )
+    fitting = {zone: types for zone, types in offered.items() if not options.zones or zone in options.zones}
+    if not fitting:
+        raise UsageError(
+            f"none of {', '.join(options.zones)} is a zone of {region} that offers {' or '.join(map(str, kinds))}",
+            hint=f"zones with these types: {', '.join(sorted(offered))}",
+        )
+    return Ground(region, image, subnet(gcp, region, options), here, fitting)
+
+
+def _where(gcp: Gcp, client: type, field: str, names: set[str]) -> dict[str, set[str]]:
+    """Name → the zones in which a listing over all zones shows it."""
+    found: dict[str, set[str]] = {}
+    if not names:
+        return found
+    wanted = " OR ".join(f"(name = {name})" for name in sorted(names))
+    asked: Any = gcp.client(client)
+    for scope, listed in asked.aggregated_list(request={"project": gcp.project, "filter": wanted, "max_results": 500}):
+        for item in getattr(listed, field):
+            found.setdefault(item.name, set()).add(scope.removeprefix("zones/"))
+    return found

@@ -77,7 +77,7 @@ def images(c: Context, cloud: str = "", format: str = "table", unchecked: bool =
     emit(text, [record.document(reused=True) for record in found], as_json=json or format == "json")
 
 
-@task(help={"image": IMAGE, "cloud": "local or aws", "host": "check this host instead: ssh://root@HOST[:PORT]", "json": JSON})
+@task(help={"image": IMAGE, "cloud": CLOUD, "host": "check this host instead: ssh://root@HOST[:PORT]", "json": JSON})
 @command
 def check(c: Context, image: str = "", cloud: str = "local", host: str = "", json: bool = False) -> None:
     """Run the checks on a boot of a baked image, or on any host that can be reached by SSH."""
@@ -133,7 +133,7 @@ CA = "a file of certificates to trust besides the system's"
 @task(
     iterable=["label"],
     help={
-        "cloud": "where: local or aws",
+        "cloud": "where: " + CLOUD,
         "image": "an image of images.yaml; without it the newest baked one",
         "artifact": "exactly this AMI, image or file",
         "organization": ORGANIZATION,
@@ -154,10 +154,11 @@ CA = "a file of certificates to trust besides the system's"
         "gpu": "local only: the NVIDIA GPUs of this machine: all of them to one VM, or shared by containers",
         "cpus": "local VMs only: processors of each (2)",
         "memory": "local VMs only: MiB of memory of each (2048)",
-        "ssh-key": "local VMs: a file with a public key that may log in as root; clouds: the name of a key pair",
+        "ssh-key": "a file with a public key that may log in; AWS: the name of a key pair",
         "region": "clouds only: where to try, best first: A,B; without it where the image is",
         "zone": "clouds only: the only zones to try, best first: A,B",
-        "instance-type": "clouds only: types that will do, best first: A,B; without it the cheapest with a GPU of the image",
+        "instance-type": "clouds only: types that will do, best first: A,B; Google Cloud: N1 with GPUs as n1-standard-8+2xnvidia-tesla-t4;"
+        " without it the cheapest with a GPU of the image",
         "spot": "clouds only: spare capacity where there is some, else on demand",
         "spot-only": "clouds only: spare capacity, or none",
         "subnet": "clouds only: the subnet of the instances; without it one per zone of the default network",
@@ -318,7 +319,7 @@ def demo(c: Context, engine: str = "vm", json: bool = False) -> None:
 
 @task(
     help={
-        "cloud": "local or aws, or both with a comma: what is to be examined; without it this machine",
+        "cloud": CLOUD + ", several with commas: what is to be examined; without it this machine",
         "region": "clouds only: where launches are wanted: A,B; without it where images.yaml bakes and copies to",
         "instance-type": "clouds only: types that must be possible there: A,B; without it one with a GPU of images.yaml",
         "organization": ORGANIZATION,

@@ -1,0 +1,167 @@
+"""The quotas of Compute Engine: which one a machine type counts against, how large it is now, and how to get more.
+
+GPUs are counted twice, and both must allow them: `GPUS_ALL_REGIONS` of the project, which is 0 in a new one, and one per kind of GPU in each
+region, with another for spot. Source of the names: the `metric` values of the Compute Engine API (compute v1, Quota) and
+https://cloud.google.com/compute/resource-usage. The quotas of H100, H200, B200 and RTX PRO 6000 are not among them: only the console shows those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from google.cloud import compute_v1
+
+from goldbake.clouds.failure import Failure
+from goldbake.clouds.gcp.errors import QUOTA_CODES, RAISED, failure
+from goldbake.clouds.gcp.refusals import PREFIXES, QUOTAS_PAGE
+from goldbake.clouds.gcp.types import MachineType, machine_type
+
+if TYPE_CHECKING:
+    from goldbake.clouds.gcp.session import Gcp
+
+GLOBAL = "global"
+
+
+@dataclass(frozen=True)
+class Quota:
+    """One quota: its metric, and where it counts: a region, or `global` for the whole project."""
+
+    metric: str
+    region: str = GLOBAL
+
+    @property
+    def where(self) -> str:
+        """Where it counts, for a sentence."""
+        return "all regions together" if self.region == GLOBAL else self.region
+
+    def increase(self, project: str, value: int) -> str:
+        """The command that asks for more; Google answers to the address, as a rule within two or three working days."""
+        scope = "per-project" if self.region == GLOBAL else "per-project-region"
+        dimensions = "" if self.region == GLOBAL else f" --dimensions=region={self.region}"
+        return (
+            f"gcloud quotas preferences create --service=compute.googleapis.com --project={project}"
+            f" --quota-id={self.metric.replace('_', '-')}-{scope}{dimensions} --preferred-value={value} --email=YOUR-ADDRESS"
+        )
+
+    def page(self, project: str) -> str:
+        """The page of the console that asks for more; its filter takes the metric."""
+        return QUOTAS_PAGE.replace("{project}", project)
+
+
+@dataclass(frozen=True)
+class Value:
+    """How large a quota is, and how much of it is in use."""
+
+    limit: float
+    usage: float
+
+    def __str__(self) -> str:
+        return f"{self.limit:g} ({self.usage:g} in use)"
+
+
+GPUS: Mapping[str, str] = {
+    "nvidia-tesla-t4": "NVIDIA_T4_GPUS",
+    "nvidia-tesla-p4": "NVIDIA_P4_GPUS",
+    "nvidia-tesla-p100": "NVIDIA_P100_GPUS",
+    "nvidia-tesla-v100": "NVIDIA_V100_GPUS",
+    "nvidia-tesla-a100": "NVIDIA_A100_GPUS",
+    "nvidia-a100-80gb": "NVIDIA_A100_80GB_GPUS",
+    "nvidia-l4": "NVIDIA_L4_GPUS",
+}
+"""Accelerator → the metric that counts it in a region; spot's begins with PREEMPTIBLE_."""
+BUILT_IN: Mapping[str, str] = {
+    "a2-highgpu-": "nvidia-tesla-a100",
+    "a2-megagpu-": "nvidia-tesla-a100",
+    "a2-ultragpu-": "nvidia-a100-80gb",
+    "a3-highgpu-": "nvidia-h100-80gb",
+    "a3-edgegpu-": "nvidia-h100-80gb",
+    "a3-megagpu-": "nvidia-h100-mega-80gb",
+    "a3-ultragpu-": "nvidia-h200-141gb",
+    "a4-highgpu-": "nvidia-b200",
+    "g2-": "nvidia-l4",
+    "g4-": "nvidia-rtx-pro-6000",
+}
+"""How a type's name begins → the accelerator that is built in (https://cloud.google.com/compute/docs/gpus)."""
+_COUNTED = re.compile(r"-([1-9][0-9]?)g$")
+_L4 = {"g2-standard-24": 2, "g2-standard-48": 4, "g2-standard-96": 8}
+_PRO_6000 = {"g4-standard-96": 2, "g4-standard-192": 4, "g4-standard-384": 8}
+_METRIC = re.compile(r"Quota '([A-Z][A-Z0-9_]+)'|quota ([A-Z][A-Z0-9_]{3,})")
+EVERYWHERE = Quota("GPUS_ALL_REGIONS")
+
+
+def accelerator_of(kind: MachineType) -> tuple[str, int]:
+    """The GPU of a machine type, and how many it has; none: an empty name and 0."""
+    if kind.accelerator:
+        return kind.accelerator, kind.count
+    found = next((gpu for begin, gpu in BUILT_IN.items() if kind.name.startswith(begin)), "")
+    counted = _COUNTED.search(kind.name)
+    many = int(counted[1]) if counted else _L4.get(kind.name, _PRO_6000.get(kind.name, 1))
+    return found, many if found else 0
+
+
+def quota_of(kind: MachineType, region: str, *, spot: bool) -> Quota | None:
+    """The region's quota that the GPUs of a type count against; None when it has none, or Compute Engine shows no quota for it."""
+    metric = GPUS.get(accelerator_of(kind)[0])
+    return Quota(f"PREEMPTIBLE_{metric}" if spot else metric, region) if metric else None
+
+
+def values(gcp: Gcp, region: str = GLOBAL) -> dict[str, Value]:
+    """Every quota of a region, or of the whole project, by its metric. Raises Failure."""
+    try:
+        if region == GLOBAL:
+            found = gcp.client(compute_v1.ProjectsClient).get(project=gcp.project).quotas
+        else:
+            found = gcp.client(compute_v1.RegionsClient).get(project=gcp.project, region=region).quotas
+    except RAISED as error:
+        raise failure(error, doing="show the quotas", place=region) from error
+    return {quota.metric: Value(quota.limit, quota.usage) for quota in found}
+
+
+def explained(gcp: Gcp, refused: Failure, *, region: str, types: Sequence[str], spot: bool, count: int = 1) -> Failure:
+    """The same failure with the values of the quotas that it is about, what is needed, and the command that asks for more.
+
+    Of GPUS_ALL_REGIONS both levels are shown. Any other failure comes back as it is. Where quotas may not be read, the failure says so; nothing
+    is raised.
+    """
+    if _base(refused.code) not in QUOTA_CODES:
+        return refused
+    named = _METRIC.search(refused.message)
+    metric = next((part for part in named.groups() if part), "") if named else ""
+    kind = machine_type(types[0]) if types else None
+    own = quota_of(kind, region, spot=spot) if kind else None
+    met = Quota(metric, GLOBAL if metric.endswith("_ALL_REGIONS") else region) if metric else own
+    if met is None:
+        return refused
+    about = [met] + ([own] if own and met == EVERYWHERE else [])
+    need = count * accelerator_of(kind)[1] if kind and "GPUS" in met.metric else 0
+    states, wanted = [], []
+    for quota in about:
+        state, value = _state(gcp, quota)
+        states.append(state)
+        if value is None or not need or value.limit - value.usage < need:
+            wanted.append(f"`{quota.increase(gcp.project, int(value.limit if value else 0) + max(need, 1))}`")
+    needs = f"; {count} × {kind} needs {need}" if need else ""
+    return Failure(
+        refused.scope,
+        refused.code,
+        f"{refused.message}; {' and '.join(states)}{needs}",
+        hint=f"{refused.hint}; by command: {' and '.join(wanted)}" if wanted else refused.hint,
+        exit_code=refused.exit_code,
+    )
+
+
+def _base(code: str) -> str:
+    return next((begin for begin in PREFIXES if code.startswith(begin)), code)
+
+
+def _state(gcp: Gcp, quota: Quota) -> tuple[str, Value | None]:
+    try:
+        value = values(gcp, quota.region).get(quota.metric)
+    except Failure as unknown:
+        return f"the quota {quota.metric} of {quota.where} could not be read ({unknown.code})", None
+    if value is None:
+        return f"the quota {quota.metric} of {quota.where} is shown only by the console", None
+    return f"the quota {quota.metric} is {value} in {quota.where}", value

@@ -22,7 +22,8 @@ from goldbake.clouds.aws.resources import tag_list
 from goldbake.clouds.aws.session import Aws
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.config import base_images
-from goldbake.config.model import AwsSettings, Cloud, Image
+from goldbake.config.aws import AwsSettings
+from goldbake.config.model import Cloud, Image
 from goldbake.errors import Exit, MissingError, UsageError
 from goldbake.images import aws_leftovers
 from goldbake.images.base import Attempt, Base
@@ -112,17 +113,20 @@ class AwsImages:
                 hint="https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html",
             )
 
+    def make_ready(self, name: str, image: Image) -> None:
+        """AMIs are kept in nothing that has to be made."""
+
     def environment(self) -> dict[str, str]:
         return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
     def source(self, image_id: str) -> dict[str, Value]:
         return {"source_ami": image_id}
 
-    def artifact(self, artifact_id: str) -> str:
+    def artifact(self, build: Mapping[str, Any]) -> str:
         """`us-east-1:ami-0123` → `ami-0123`."""
-        image_id = artifact_id.rpartition(":")[2]
+        image_id: str = build["artifact_id"].rpartition(":")[2]
         if not image_id.startswith("ami-"):
-            raise ValueError(artifact_id)
+            raise ValueError(build["artifact_id"])
         return image_id
 
     def refusal(self, said: str, image: Image, *, spot: bool) -> Failure | None:

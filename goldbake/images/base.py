@@ -45,7 +45,8 @@ class Attempt:
 class CloudImages(Protocol):
     """What differs from cloud to cloud. Every method raises Failure for what the cloud refuses.
 
-    Nothing here is created but copies, which have a token of their own; what Packer creates, Packer removes, and `leftovers` proves it.
+    Nothing here is created but what images are kept in, and copies, which are the same when they are asked for again; what Packer creates, Packer
+    removes, and `leftovers` proves it.
     """
 
     cloud: Cloud
@@ -65,14 +66,17 @@ class CloudImages(Protocol):
     def require_tools(self, image: Image) -> None:
         """Raise MissingError for a program on this machine that only this way of baking needs."""
 
+    def make_ready(self, name: str, image: Image) -> None:
+        """Make what a cloud wants to exist before an image of this name can be made, and that stays. Raises MissingError with the next step."""
+
     def environment(self) -> dict[str, str]:
         """What Packer's process needs of ours, so that it finds the same account and endpoint."""
 
     def source(self, image_id: str) -> dict[str, Value]:
         """The variables that make a build start from this image."""
 
-    def artifact(self, artifact_id: str) -> str:
-        """The image's id of Packer's `artifact_id`. Raises ValueError when it names none."""
+    def artifact(self, build: Mapping[str, Any]) -> str:
+        """The id of the image that a build has made, by its entry in Packer's manifest. Raises ValueError or KeyError when it names none."""
 
     def refusal(self, said: str, image: Image, *, spot: bool) -> Failure | None:
         """What the cloud refused, as Packer told it, a quota with its value; None when it was something else that failed."""

@@ -53,6 +53,7 @@ def bake(job: Job, todo: BakePlan, base: Base, *, check: bool = True) -> ImageRe
     nothing left, or with a message that names what is left.
     """
     attempts = _prepared(job, todo.image, check=check)
+    job.side.make_ready(todo.name, todo.image)
     with _run(job, todo) as run:
         record = run.bake(attempts, base, check=check)
     return complete(job, todo.image, record)
@@ -316,8 +317,7 @@ def made_by(manifest: Path, side: CloudImages) -> str:
     try:
         document = json.loads(manifest.read_text())
         last = document["last_run_uuid"]
-        ids = [build["artifact_id"] for build in document["builds"] if build["packer_run_uuid"] == last]
-        return side.artifact(ids[-1])
+        return side.artifact([build for build in document["builds"] if build["packer_run_uuid"] == last][-1])
     except OSError as error:
         raise BakeError("Packer ended well but made nothing", hint=hint) from error
     except (ValueError, KeyError, IndexError, TypeError) as error:

@@ -18,6 +18,7 @@ from google.cloud import compute_v1
 from goldbake.clouds.failure import Failure, Scope, worst
 from goldbake.clouds.gcp.errors import RAISED, failure
 from goldbake.clouds.gcp.operations import UNFINISHED, chief, ended, failures, finished
+from goldbake.clouds.gcp.quotas import explained
 from goldbake.clouds.gcp.resources import INSTANCE, delete, is_gone
 from goldbake.clouds.gcp.session import Gcp
 from goldbake.clouds.gcp.types import MachineType, default_types, machine_type
@@ -29,6 +30,7 @@ from launch.gcp import answer as answers
 from launch.gcp import listing, removal
 from launch.gcp import request as requests
 from launch.gcp.network import Doors
+from launch.gcp.projects import Projects
 from launch.gcp.request import Ground
 from launch.gcp.survey import image, offers, regions, survey, zones
 from launch.gcp.watch import ConsoleReader, died, reason
@@ -68,20 +70,17 @@ class GcpLauncher:
     ) -> None:
         self._options = options
         self._gcp = gcp or Gcp()
-        self._remembered = remembered
-        self._accounts = accounts
         self._clock = clock
         self._now = now
         self._grounds: dict[str, Ground] = {}
         self._types: tuple[MachineType, ...] = tuple(machine_type(text) for text in options.types)
         self._doors = Doors()
         self._answered: dict[tuple[tuple[int, ...], Place], int] = {}
-        self._projects: dict[str, Gcp] = {self._gcp.project: self._gcp}
-        self._homes: dict[str, str] = {}
+        self._projects = Projects(self._gcp, remembered, accounts)
         self._asked: set[tuple[str, str]] = set()
         self._deaths: dict[str, Deaths] = {}
-        self._consoles = Consoles(ConsoleReader(lambda instance: self._home(instance.launch_id)), clock)
-        self._mutex = threading.RLock()
+        self._consoles = Consoles(ConsoleReader(lambda instance: self._projects.home(instance.launch_id)), clock)
+        self._mutex = threading.Lock()
 
     def seen_from_inside(self, organization: str) -> str:
         return organization
@@ -118,7 +117,7 @@ class GcpLauncher:
                 f"--ssh-from opens one network, and the regions have {len(networks)}: {', '.join(sorted(networks))}",
                 hint="name regions of one network with --region",
             )
-        self._homes[spec.launch_id] = self._gcp.project
+        self._projects.found([spec.launch_id], self._gcp.project)
         for region, ground in self._grounds.items():
             progress.detail("places", f"{region}: {', '.join(self._zones(ground))}")
 
@@ -155,7 +154,7 @@ class GcpLauncher:
         except RAISED as error:
             found = failure(error, doing=doing, place=place.zone)
             if found.code not in _EXISTS:
-                raise found from error
+                raise self._noticed(found, place, 1) from error
             return self._adopted(spec, number, place, found)
         try:
             done = ended(self._gcp, operation, doing=doing, patience=_CREATE_S)
@@ -165,13 +164,13 @@ class GcpLauncher:
             raise
         if problems := failures(done, doing=doing):
             self._was_answered(numbers, place)
-            raise chief(problems)
+            raise self._noticed(chief(problems), place, 1)
         return Created((self._one(spec, number, place),))
 
     def resources(self, launch_id: str | None = None) -> list[Resource]:
-        found = self._look(launch_id, lambda gcp: list(listing.resources(gcp, launch_id, self._asked)))
+        found = self._projects.look(launch_id, lambda gcp: list(listing.resources(gcp, launch_id, self._asked)))
         for project, of_project in found:
-            self._homes |= {resource.launch_id: project for resource in of_project}
+            self._projects.found((resource.launch_id for resource in of_project), project)
         return [resource for _, of_project in found for resource in of_project]
 
     def delete(self, resources: Sequence[Resource]) -> None:
@@ -180,15 +179,15 @@ class GcpLauncher:
             of_launch.setdefault(resource.launch_id, []).append(resource)
         problems: list[Failure] = []
         for launch_id, doomed in of_launch.items():
-            problems += removal.remove(self._home(launch_id), doomed)
+            problems += removal.remove(self._projects.home(launch_id), doomed)
             self._asked |= {(found.kind, found.id) for found in doomed}
         if problems:
             raise worst(problems)
 
     def instances(self, launch_id: str | None = None) -> list[Instance]:
-        found = self._look(launch_id, lambda gcp: [listing.instance(item) for item in listing.instances(gcp, launch_id)])
+        found = self._projects.look(launch_id, lambda gcp: [listing.instance(item) for item in listing.instances(gcp, launch_id)])
         for project, of_project in found:
-            self._homes |= {instance.launch_id: project for instance in of_project}
+            self._projects.found((instance.launch_id for instance in of_project), project)
         return sorted((one for _, of_project in found for one in of_project), key=lambda one: (one.created, one.launch_id, one.number))
 
     def console(self, instance: Instance) -> str:
@@ -202,7 +201,7 @@ class GcpLauncher:
         return deaths.of(instance)
 
     def seal(self, instance: Instance) -> str:
-        gcp, zone, doing = self._home(instance.launch_id), listing.zone_of(instance), f"remove the user-data of {instance.id}"
+        gcp, zone, doing = self._projects.home(instance.launch_id), listing.zone_of(instance), f"remove the user-data of {instance.id}"
         client = gcp.client(compute_v1.InstancesClient)
         named = {"project": gcp.project, "zone": zone, "instance": instance.id}
         for last in range(_SEAL_TRIES, 0, -1):
@@ -257,9 +256,15 @@ class GcpLauncher:
                     "request_id": self._token(spec, numbers, place),
                 }
             )
-            done = ended(self._gcp, operation, doing=doing, patience=_CREATE_S)
         except RAISED as error:
-            raise failure(error, doing=doing, place=place.region) from error
+            raise self._noticed(failure(error, doing=doing, place=place.region), place, len(numbers)) from error
+        try:
+            done = ended(self._gcp, operation, doing=doing, patience=_CREATE_S)
+        except Failure as late:
+            made = self._shown(spec, numbers, operation, place) if late.code == UNFINISHED else ()
+            if not made:
+                raise
+            return Created(made, late)
         made = self._shown(spec, numbers, done, place)
         try:
             missing = answers.shortage(self._gcp, done, doing=doing, region=place.region, found=len(made), wanted=len(numbers))
@@ -267,9 +272,14 @@ class GcpLauncher:
             missing = failure(error, doing=doing, place=place.region)
         if missing is not None:
             self._was_answered(numbers, place)
+            missing = self._noticed(missing, place, len(numbers))
             if not made:
                 raise missing
         return Created(made, missing)
+
+    def _noticed(self, found: Failure, place: Place, count: int) -> Failure:
+        """The failure with what is known about its cause; a quota is named with its value."""
+        return explained(self._gcp, found, region=place.region, types=[str(self._kind(place))], spot=place.spot, count=count)
 
     def _adopted(self, spec: LaunchSpec, number: int, place: Place, found: Failure) -> Created:
         """There is one of this name: ours, from a call whose answer we did not get, or one that is just being taken back."""
@@ -313,34 +323,13 @@ class GcpLauncher:
         return replace(instance, reach=f"ssh {requests.user(spec)}@{instance.address}")
 
     def _states(self, launch_id: str) -> Iterable[tuple[str, Seen]]:
-        found = self._look(launch_id, lambda gcp: [(item.name, Seen(item.status)) for item in listing.instances(gcp, launch_id)])
+        found = self._projects.look(launch_id, lambda gcp: [(item.name, Seen(item.status)) for item in listing.instances(gcp, launch_id)])
         return [pair for _, of_project in found for pair in of_project]
 
     def _died(self, instance: Instance, seen: Seen) -> Failure | None:
         if seen.state in answers.LIVING:
             return None
-        return died(instance, reason(self._home(instance.launch_id), instance, seen))
-
-    def _home(self, launch_id: str) -> Gcp:
-        """The project of a launch: where it was made or found, or where its journal says, or the own one."""
-        return self._project(self._homes.get(launch_id) or self._remembered(launch_id).get(ACCOUNT) or self._gcp.project)
-
-    def _project(self, name: str) -> Gcp:
-        with self._mutex:
-            if name not in self._projects:
-                self._projects[name] = Gcp(name)
-            return self._projects[name]
-
-    def _look(self, launch_id: str | None, work: Callable[[Gcp], list[T]]) -> list[tuple[str, list[T]]]:
-        """Ask the project of a launch; all that are known when it is not. Raises Failure."""
-        known = self._homes.get(launch_id) or self._remembered(launch_id).get(ACCOUNT) if launch_id else None
-        found = []
-        for project in (known,) if known else dict.fromkeys((self._gcp.project, *self._accounts())):
-            try:
-                found.append((project, work(self._project(project))))
-            except RAISED as error:
-                raise failure(error, doing=f"say what is in {project}", place="global") from error
-        return found
+        return died(instance, reason(self._projects.home(instance.launch_id), instance, seen))
 
     def _over(self, wanted: Sequence[str], work: Callable[[str], T]) -> list[tuple[str, T | GoldbakeError]]:
         """The same work for several regions at once; a region's error is its result."""

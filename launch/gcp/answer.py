@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from google.cloud import compute_v1
@@ -29,14 +29,35 @@ def started(done: compute_v1.Operation, shown: Sequence[compute_v1.Instance], na
     return [ours[name] for name in names if name in ours]
 
 
-def shortage(gcp: Gcp, done: compute_v1.Operation, *, doing: str, region: str, found: int, wanted: int) -> Failure | None:
+def parts(gcp: Gcp, done: compute_v1.Operation) -> list[compute_v1.Operation]:
+    """The operations of a bulkInsert's zones and instances. Raises what the calls raise."""
+    if not done.operation_group_id:
+        return []
+    client = gcp.client(compute_v1.GlobalOperationsClient)
+    wanted = f"operationGroupId = {done.operation_group_id}"
+    listed = client.aggregated_list(request={"project": gcp.project, "filter": wanted, "max_results": 500})
+    return [part for _, scope in listed for part in scope.operations if part.name != done.name]
+
+
+def unseen(done: compute_v1.Operation, of: Sequence[compute_v1.Operation], names: Collection[str]) -> dict[str, str]:
+    """Name → zone of the instances that the parts of a bulkInsert have made, and that no listing shows yet."""
+    if done.error.errors:
+        return {}  # what was made is being taken back
+    made = (part for part in of if not part.error.errors and part.zone)
+    found = {part.target_link.rpartition("/")[2]: part.zone.rpartition("/")[2] for part in made if "/instances/" in part.target_link}
+    return {name: zone for name, zone in found.items() if name in names}
+
+
+def shortage(
+    done: compute_v1.Operation, of: Sequence[compute_v1.Operation], *, doing: str, region: str, found: int, wanted: int
+) -> Failure | None:
     """Why there are fewer than `wanted`, as one failure for the region; None when there are enough.
 
-    The operation itself knows only numbers when some could be started; why the others could not, the operations of its group say.
+    The operation itself knows only numbers when some could be started; why the others could not, its parts say.
     """
     if found >= wanted:
         return None
-    problems = failures(done, doing=doing) or [problem for part in _parts(gcp, done) for problem in failures(part, doing=doing)]
+    problems = failures(done, doing=doing) or [problem for part in of for problem in failures(part, doing=doing)]
     if problems:
         return chief(problems)
     counted = ", ".join(
@@ -52,13 +73,3 @@ def shortage(gcp: Gcp, done: compute_v1.Operation, *, doing: str, region: str, f
         hint="allow more types or regions: --instance-type A,B, --region A,B",
         exit_code=Exit.CAPACITY,
     )
-
-
-def _parts(gcp: Gcp, done: compute_v1.Operation) -> Iterator[compute_v1.Operation]:
-    """The operations of a bulkInsert's zones and instances."""
-    if not done.operation_group_id:
-        return
-    client = gcp.client(compute_v1.GlobalOperationsClient)
-    wanted = f"operationGroupId = {done.operation_group_id}"
-    for _, listed in client.aggregated_list(request={"project": gcp.project, "filter": wanted, "max_results": 500}):
-        yield from (part for part in listed.operations if part.name != done.name)

@@ -17,7 +17,7 @@ from google.cloud import compute_v1
 
 from goldbake.clouds.failure import Failure, Scope, worst
 from goldbake.clouds.gcp.errors import RAISED, failure
-from goldbake.clouds.gcp.operations import UNFINISHED, chief, ended, failures, finished
+from goldbake.clouds.gcp.operations import UNFINISHED, chief, ended, failures
 from goldbake.clouds.gcp.quotas import explained
 from goldbake.clouds.gcp.resources import INSTANCE, delete, is_gone
 from goldbake.clouds.gcp.session import Gcp
@@ -29,6 +29,7 @@ from launch.base import ACCOUNT, REGIONS, CloudOptions, Created, Instance, Launc
 from launch.gcp import answer as answers
 from launch.gcp import listing, removal
 from launch.gcp import request as requests
+from launch.gcp.metadata import remove_user_data
 from launch.gcp.network import Doors
 from launch.gcp.projects import Projects
 from launch.gcp.request import Ground
@@ -41,10 +42,7 @@ T = TypeVar("T")
 _AT_ONCE = 8
 _CREATE_S = 900.0
 """Longest wait for a create call's operation; one that finds no machine ends within minutes."""
-_SEAL_S = 120.0
-_SEAL_TRIES = 5
 _EXISTS = frozenset({"alreadyExists", "RESOURCE_ALREADY_EXISTS"})
-_CONFLICT = frozenset({"conditionNotMet", "CONDITION_NOT_MET", "conflict"})
 
 
 class GcpLauncher:
@@ -201,26 +199,11 @@ class GcpLauncher:
         return deaths.of(instance)
 
     def seal(self, instance: Instance) -> str:
-        gcp, zone, doing = self._projects.home(instance.launch_id), listing.zone_of(instance), f"remove the user-data of {instance.id}"
-        client = gcp.client(compute_v1.InstancesClient)
-        named = {"project": gcp.project, "zone": zone, "instance": instance.id}
-        for last in range(_SEAL_TRIES, 0, -1):
-            try:
-                metadata = client.get(request=named).metadata
-                kept = [item for item in metadata.items if item.key != requests.USER_DATA]
-                if len(kept) == len(metadata.items):
-                    return ""
-                changed = compute_v1.Metadata(fingerprint=metadata.fingerprint, items=kept)
-                finished(gcp, client.set_metadata_unary(request=named | {"metadata_resource": changed}), doing=doing, patience=_SEAL_S)
-            except RAISED as error:
-                found = failure(error, doing=doing, place=zone)
-            except Failure as error:
-                found = error
-            else:
-                return ""
-            if last == 1 or not (found.code in _CONFLICT or found.scope is Scope.RETRY):
-                break
-        return f"{found.message}: it holds the PAT, and stays readable for whoever may read the instance's metadata in the project"
+        try:
+            remove_user_data(self._projects.home(instance.launch_id), instance)
+        except Failure as why:
+            return f"{why.message}: it holds the PAT, and stays readable for whoever may read the project's instances"
+        return ""
 
     def _kind(self, place: Place) -> MachineType:
         return machine_type(place.kind) if place.kind else self._types[0]
@@ -261,21 +244,33 @@ class GcpLauncher:
         try:
             done = ended(self._gcp, operation, doing=doing, patience=_CREATE_S)
         except Failure as late:
-            made = self._shown(spec, numbers, operation, place) if late.code == UNFINISHED else ()
+            made, _ = self._made(spec, numbers, operation, place, doing) if late.code == UNFINISHED else ((), None)
             if not made:
                 raise
             return Created(made, late)
-        made = self._shown(spec, numbers, done, place)
-        try:
-            missing = answers.shortage(self._gcp, done, doing=doing, region=place.region, found=len(made), wanted=len(numbers))
-        except RAISED as error:
-            missing = failure(error, doing=doing, place=place.region)
+        made, missing = self._made(spec, numbers, done, place, doing)
         if missing is not None:
             self._was_answered(numbers, place)
             missing = self._noticed(missing, place, len(numbers))
             if not made:
                 raise missing
         return Created(made, missing)
+
+    def _made(
+        self, spec: LaunchSpec, numbers: Sequence[int], done: compute_v1.Operation, place: Place, doing: str
+    ) -> tuple[tuple[Instance, ...], Failure | None]:
+        """The instances that a bulkInsert has made, and why they are fewer than was asked for. Raises Failure."""
+        names = {requests.name(spec, number): number for number in numbers}
+        try:
+            shown = answers.started(done, list(listing.instances(self._gcp, spec.launch_id)), list(names))
+            found = {item.name: listing.instance(item) for item in shown}
+            parts = answers.parts(self._gcp, done) if len(found) < len(names) else []
+        except RAISED as error:
+            raise failure(error, doing="look at what was started", place=place.region) from error
+        for name, zone in answers.unseen(done, parts, names.keys() - found.keys()).items():
+            found[name] = self._made_up(spec, names[name], replace(place, zone=zone))
+        missing = answers.shortage(done, parts, doing=doing, region=place.region, found=len(found), wanted=len(names))
+        return tuple(self._with_reach(spec, found[name]) for name in names if name in found), missing
 
     def _noticed(self, found: Failure, place: Place, count: int) -> Failure:
         """The failure with what is known about its cause; a quota is named with its value."""
@@ -296,25 +291,27 @@ class GcpLauncher:
             return
 
     def _one(self, spec: LaunchSpec, number: int, place: Place) -> Instance:
-        """The instance that instances.insert has made, as Compute Engine shows it. Raises Failure, for one that is gone with its reason."""
-        name, kind = requests.name(spec, number), str(self._kind(place))
+        """The instance that instances.insert has made, as Compute Engine shows it. Raises Failure, for one that has ended since with its reason."""
+        name = requests.name(spec, number)
         try:
             item = self._gcp.client(compute_v1.InstancesClient).get(project=self._gcp.project, zone=place.zone, instance=name)
         except RAISED as error:
             if not is_gone(error):
                 raise failure(error, doing=f"look at {name}", place=place.zone) from error
-            lost = Instance(Cloud.GCP, spec.launch_id, number, name, spec.image, str(place), self._now(), spec.expires, kind=kind)
-            raise self._died(lost, Seen(GONE)) or failure(error, doing=f"look at {name}", place=place.zone) from error
+            unseen = self._made_up(spec, number, place)
+            seen = reason(self._gcp, unseen, Seen(GONE))
+            if seen.code and (ended_since := died(unseen, seen)):
+                raise ended_since from error
+            return unseen
         return self._with_reach(spec, listing.instance(item))
 
-    def _shown(self, spec: LaunchSpec, numbers: Sequence[int], done: compute_v1.Operation, place: Place) -> tuple[Instance, ...]:
-        """The instances that a bulkInsert has made. Raises Failure."""
-        names = [requests.name(spec, number) for number in numbers]
-        try:
-            found = answers.started(done, list(listing.instances(self._gcp, spec.launch_id)), names)
-        except RAISED as error:
-            raise failure(error, doing="look at what was started", place=place.region) from error
-        return tuple(self._with_reach(spec, listing.instance(item)) for item in found)
+    def _made_up(self, spec: LaunchSpec, number: int, place: Place) -> Instance:
+        """An instance that was made and that Compute Engine does not show yet."""
+        where = place.zone + (" (spot)" if place.spot else "")
+        return Instance(
+            Cloud.GCP, spec.launch_id, number, requests.name(spec, number), spec.image, where, self._now(), spec.expires,
+            kind=str(self._kind(place)), state="provisioning",
+        )  # fmt: skip
 
     def _with_reach(self, spec: LaunchSpec, instance: Instance) -> Instance:
         """Somebody gets in only with a key, a port that is open for him, and an address."""

@@ -107,6 +107,14 @@ def cloud_side(cloud: Cloud) -> CloudImages:
         from goldbake.images.aws import AwsImages  # noqa: PLC0415 (the SDK is loaded only by whom it is for)
 
         return AwsImages()
+    if cloud is Cloud.GCP:
+        from goldbake.images.gcp import GcpImages  # noqa: PLC0415 (likewise)
+
+        return GcpImages()
+    if cloud is Cloud.AZURE:
+        from goldbake.images.azure import AzureImages  # noqa: PLC0415 (likewise)
+
+        return AzureImages()
     raise UsageError(f"images in {cloud} are not part of this version", hint=f"`./inv render --cloud {cloud}` writes the templates")
 
 

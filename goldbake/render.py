@@ -14,6 +14,7 @@ import jinja2
 
 from goldbake import hcl
 from goldbake.config import base_images
+from goldbake.config.azure import AzureSettings
 from goldbake.config.gcp import GcpSettings
 from goldbake.config.model import Cloud
 from goldbake.config.plugins import PLUGINS
@@ -28,6 +29,7 @@ MANIFEST = "/usr/share/goldbake/manifest.json"
 """The manifest in an image of a cloud, as `provenance.IN_IMAGE` says it."""
 
 _LOGIN = "packer"
+_ANYBODY = ("0.0.0.0/0",)
 """The user that Google's guest agent makes for Packer's key."""
 
 
@@ -115,9 +117,24 @@ def _values(plan: BakePlan) -> dict[str, object]:
         values["login"] = _LOGIN
     elif cloud is Cloud.AZURE:
         values["base"] = base_images.AZURE[image.os]
+        values["definition"] = image.azure.definition_of(plan.name)
+        values["network"] = _azure_network(image.azure)
+        values["login"] = _LOGIN
     if cloud in PLUGINS:
         values["plugin"] = PLUGINS[cloud]
+    values["made"] = _made(plan)
     return values
+
+
+def _made(plan: BakePlan) -> dict[str, str]:
+    """What stands in Packer's manifest beside the artifact, aligned: HCL expressions. Google's plugin tells an image's name without its project."""
+    found = {"bake": "var.bake", "cloud": hcl.quote(plan.cloud.value), "image": hcl.quote(plan.name)}
+    if plan.cloud is Cloud.GCP:
+        found["project"] = "var.project"
+    if plan.cloud is Cloud.AZURE:
+        found["artifact"] = "local.artifact"
+    width = max(map(len, found))
+    return {key.ljust(width): value for key, value in found.items()}
 
 
 _SOURCES = {Cloud.AWS: "amazon-ebs", Cloud.GCP: "googlecompute", Cloud.AZURE: "azure-arm", Cloud.LOCAL: "null"}
@@ -132,6 +149,19 @@ def _network(settings: GcpSettings) -> dict[str, object]:
         "tags": settings.network_tags,
     }
     return {key: value for key, value in found.items() if value}
+
+
+def _azure_network(settings: AzureSettings) -> dict[str, object]:
+    """Where the build VM is attached, as the plugin calls it: in a network of Packer's own, or in the subnet that images.yaml names."""
+    if not settings.subnet:
+        return {"allowed_inbound_ip_addresses": settings.ssh_from or _ANYBODY}
+    words = settings.subnet.split("/")
+    return {
+        "virtual_network_resource_group_name": words[4],
+        "virtual_network_name": words[8],
+        "virtual_network_subnet_name": words[10],
+        "private_virtual_network_with_public_ip": settings.address == "public",
+    }
 
 
 def _environment(variables: Mapping[str, str]) -> list[str]:

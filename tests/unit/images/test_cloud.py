@@ -18,6 +18,7 @@ from goldbake.check import FailedCheck
 from goldbake.config.model import Cloud
 from goldbake.errors import BakeError, ChecksFailed, Exit, MissingError, UsageError
 from goldbake.images.aws import AwsImages
+from goldbake.images.base import CloudImages
 from goldbake.log import Progress
 from goldbake.packer import Value
 from goldbake.paths import Paths
@@ -376,8 +377,12 @@ def test_sharing_that_is_taken_out_of_images_yaml_is_taken_back(place: Workplace
 
 
 def test_a_cloud_that_fails_does_not_stop_another(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = pipeline.cloud_side
-    monkeypatch.setattr(pipeline, "cloud_side", lambda cloud: place.side if cloud is Cloud.AWS else real(cloud))
+    def side(cloud: Cloud) -> CloudImages:
+        if cloud is Cloud.AWS:
+            return place.side
+        raise UsageError("not here", hint="elsewhere")
+
+    monkeypatch.setattr(pipeline, "cloud_side", side)
     gcp, aws = pipeline.bake_all(
         place.paths, place.progress, (Cloud.GCP, Cloud.AWS), image=None, agent_wanted="auto", force=False, check=True
     )

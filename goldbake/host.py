@@ -101,7 +101,11 @@ def examine(
     """
     from goldbake.azdo import examine as azdo  # noqa: PLC0415 (HTTP is slow to import, and a bake needs none)
 
-    looks = {Cloud.LOCAL: lambda: _local(paths), Cloud.AWS: lambda: _aws(paths, regions, types)}
+    looks = {
+        Cloud.LOCAL: lambda: _local(paths),
+        Cloud.AWS: lambda: _aws(paths, regions, types),
+        Cloud.GCP: lambda: _gcp(paths, regions, types),
+    }
     unknown = [cloud for cloud in clouds if cloud not in looks]
     if unknown:
         raise UsageError(f"doctor for {unknown[0]} is not part of this version", hint=f"--cloud {','.join(looks)}")
@@ -141,6 +145,38 @@ def _aws(paths: Paths, regions: Sequence[str], types: Sequence[str]) -> list[Fin
     places = list(regions) or [*(bake.region for bake in bakes), *copies]
     rows = [_program(program, package) for program, package in CLOUD.items()]
     return rows + aws.examine(list(dict.fromkeys(places)), list(dict.fromkeys(wanted)), bakes=bakes, strict=bool(types))
+
+
+def _gcp(paths: Paths, regions: Sequence[str], types: Sequence[str]) -> list[Finding]:
+    """What Google Cloud needs: SSH here, and in the project what the images of images.yaml need. `types` as for AWS."""
+    from goldbake.clouds.gcp import examine as gcp  # noqa: PLC0415 (the SDK takes a second)
+    from goldbake.clouds.gcp.networks import Network  # noqa: PLC0415
+    from goldbake.clouds.gcp.types import CHEAPEST, MachineType  # noqa: PLC0415
+
+    images = [image for image in load_config(paths.images_yaml, paths.scripts).images.values() if Cloud.GCP in image.clouds]
+    bakes = [
+        gcp.Bake(
+            image.gcp.region,
+            str(MachineType(image.gcp.machine_type, image.gcp.accelerator, image.gcp.accelerator_count if image.gcp.accelerator else 0)),
+            image.os,
+            project=image.gcp.project,
+            network=Network(
+                image.gcp.network,
+                image.gcp.subnet,
+                image.gcp.network_project,
+                image.gcp.network_tags,
+                iap=image.gcp.communicator == "iap",
+                private=image.gcp.address == "private",
+            ),
+            spot=image.gcp.spot,
+            service_account=bool(image.gcp.service_account),
+        )
+        for image in images
+    ]
+    wanted = list(types) or [name for name, gpu in CHEAPEST if any(gpu in image.gpus for image in images)]
+    places = list(regions) or [bake.region for bake in bakes]
+    rows = [_program(program, package) for program, package in CLOUD.items()]
+    return rows + gcp.examine(list(dict.fromkeys(places)), list(dict.fromkeys(wanted)), bakes=bakes, strict=bool(types))
 
 
 def require_fit(rows: Iterable[Finding]) -> None:

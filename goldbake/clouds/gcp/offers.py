@@ -1,0 +1,46 @@
+"""Which zones have which machine types and GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from google.cloud import compute_v1
+
+from goldbake.clouds.gcp.types import MachineType
+
+if TYPE_CHECKING:
+    from goldbake.clouds.gcp.session import Gcp
+
+_PAGE = 500
+
+
+def zones(gcp: Gcp) -> tuple[str, ...]:
+    """All zones that work. Raises what the call raises."""
+    listed = gcp.client(compute_v1.ZonesClient).list(request={"project": gcp.project, "max_results": _PAGE})
+    return tuple(sorted(zone.name for zone in listed if zone.status == "UP"))
+
+
+def offers(gcp: Gcp, kinds: Collection[MachineType]) -> Mapping[str, frozenset[MachineType]]:
+    """Zone → which of the types it has, with the GPUs that are to be attached. Raises what the calls raise."""
+    machines = _where(gcp, compute_v1.MachineTypesClient, "machine_types", {kind.name for kind in kinds})
+    accelerators = _where(gcp, compute_v1.AcceleratorTypesClient, "accelerator_types", {kind.accelerator for kind in kinds} - {""})
+    found: dict[str, set[MachineType]] = {}
+    for kind in kinds:
+        for zone in machines.get(kind.name, ()):
+            if not kind.accelerator or zone in accelerators.get(kind.accelerator, ()):
+                found.setdefault(zone, set()).add(kind)
+    return {zone: frozenset(types) for zone, types in found.items()}
+
+
+def _where(gcp: Gcp, client: type, field: str, names: set[str]) -> dict[str, set[str]]:
+    """Name → the zones in which a listing over all zones shows it."""
+    found: dict[str, set[str]] = {}
+    if not names:
+        return found
+    wanted = " OR ".join(f"(name = {name})" for name in sorted(names))
+    asked: Any = gcp.client(client)
+    for scope, listed in asked.aggregated_list(request={"project": gcp.project, "filter": wanted, "max_results": _PAGE}):
+        for item in getattr(listed, field):
+            found.setdefault(item.name, set()).add(scope.removeprefix("zones/"))
+    return found

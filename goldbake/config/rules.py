@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from goldbake.config.gcp import BUILT_IN_GPU
 from goldbake.config.model import Cloud, Gpu, Image, Module, Os
 
 _BOTH = frozenset(Module)
@@ -72,13 +73,27 @@ DEBIAN_DRIVER = {Os.DEBIAN_12: (535, _PROPRIETARY), Os.DEBIAN_13: (550, _BOTH)}
 AZURE_GRID = {Gpu.A10: 0, Gpu.RTX_PRO_6000: 595}
 """GPUs that Azure rents as vGPU only (NVadsA10_v5, NC_RTXPRO6000BSE_v6), and the first branch of the GRID driver for them."""
 
+GCP_ARM = ("a4x-", "c4a-", "n4a-", "t2a-")
+"""Machine families of Google Cloud with ARM processors: https://cloud.google.com/compute/docs/instances/arm-on-compute."""
+
+GCP_COUNTS = {"nvidia-tesla-v100": (1, 2, 4, 8)}
+"""How many accelerators a machine can have; of all others 1, 2 or 4: https://cloud.google.com/compute/docs/gpus#n1-gpus."""
+
 AZURE_EITHER = frozenset({Gpu.T4})
 """GPUs that work on Azure with both variants; all others need `compute` there."""
 
 
 def problems(name: str, image: Image) -> list[Problem]:
     """Everything in the image `name` that cannot work together, in the order of the image's keys."""
-    return [*_modules(name, image), *_branches(image), *_driver_source(image), *_variants(image), *_others(image), *_aws(image)]
+    return [
+        *_modules(name, image),
+        *_branches(image),
+        *_driver_source(image),
+        *_variants(image),
+        *_others(image),
+        *_aws(image),
+        *_gcp(image),
+    ]
 
 
 def _modules(name: str, image: Image) -> Iterator[Problem]:
@@ -186,3 +201,47 @@ def _aws(image: Image) -> Iterator[Problem]:
         if copy.region in seen:
             yield Problem(("aws", "copies", at, "region"), f"{copy.region} has the image already", "name each region once")
         seen.add(copy.region)
+
+
+def _gcp(image: Image) -> Iterator[Problem]:
+    """Settings of Google Cloud that contradict each other; only where the image is for Google Cloud."""
+    if Cloud.GCP not in image.clouds:
+        return
+    gcp = image.gcp
+    for at, zone in enumerate(gcp.zones):
+        if zone.rpartition("-")[0] != gcp.region:
+            yield Problem(("gcp", "zones", at), f"{zone} is not in {gcp.region}", "name zones of gcp.region, or another region")
+        elif zone in gcp.zones[:at]:
+            yield Problem(("gcp", "zones", at), f"{zone} stands there already", "name each zone once")
+    if gcp.machine_type.startswith(GCP_ARM):
+        yield Problem(("gcp", "machine_type"), f"{gcp.machine_type} is an ARM machine", "name one for x86-64, as n2-standard-4")
+    yield from _gcp_accelerator(image)
+    if gcp.network_project and not (gcp.network or gcp.subnet):
+        yield Problem(("gcp", "network_project"), "nothing of that project is named", "name its network or subnet, or leave it out")
+    if gcp.service_account and not gcp.scopes:
+        yield Problem(("gcp", "service_account"), "without access scopes it may call nothing", "name its scopes, or leave it out")
+    if gcp.scopes and not gcp.service_account:
+        yield Problem(("gcp", "scopes"), "scopes are those of a service account", "name the service_account, or leave them out")
+    if gcp.integrity_monitoring and not gcp.vtpm:
+        fix = "write integrity_monitoring: false as well, or leave vtpm"
+        yield Problem(("gcp", "vtpm"), "without a virtual TPM boots cannot be measured", fix)
+    for name in gcp.labels:
+        if name == "managed-by" or name.startswith("goldbake-"):
+            yield Problem(("gcp", "labels", name), "goldbake sets this label itself", "give it another name")
+
+
+def _gcp_accelerator(image: Image) -> Iterator[Problem]:
+    """GPUs for machines that take none, or another number of them."""
+    gcp, keys = image.gcp, ("gcp", "accelerator")
+    if not gcp.accelerator:
+        if gcp.accelerator_count != 1:
+            yield Problem(("gcp", "accelerator_count"), "no accelerator is named", "name one, as accelerator: nvidia-tesla-t4")
+        return
+    if gcp.machine_type.startswith(BUILT_IN_GPU):
+        yield Problem(keys, f"{gcp.machine_type} has its GPUs built in", "leave accelerator out")
+    elif not gcp.machine_type.startswith("n1-"):
+        yield Problem(keys, f"{gcp.machine_type} takes no GPU, only N1 does", "name a machine_type of N1, as n1-standard-8, or one of G2")
+    counts = GCP_COUNTS.get(gcp.accelerator, (1, 2, 4))
+    if gcp.accelerator_count not in counts:
+        what = f"a machine has {', '.join(map(str, counts[:-1]))} or {counts[-1]} {gcp.accelerator}"
+        yield Problem(("gcp", "accelerator_count"), what, "write one of these numbers")

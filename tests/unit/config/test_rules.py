@@ -311,3 +311,65 @@ def test_all_settings_of_aws_together_are_fine() -> None:
         "boot_mode": "uefi",
     }
     assert problems("base", image(clouds=["aws"], aws=settings)) == []
+
+
+T4 = {"machine_type": "n1-standard-8", "accelerator": "nvidia-tesla-t4"}
+BAKER = "baker@agents-417.iam.gserviceaccount.com"
+SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+GCP = {
+    "a zone elsewhere": ({"zones": ["us-central1-a", "us-east1-b"]}, ("gcp", "zones", 1), "us-east1-b is not in us-central1"),
+    "a zone twice": ({"zones": ["us-central1-a", "us-central1-a"]}, ("gcp", "zones", 1), "stands there already"),
+    "an ARM machine": ({"machine_type": "t2a-standard-4"}, ("gcp", "machine_type"), "is an ARM machine"),
+    "a GPU for a machine that has one": ({**T4, "machine_type": "g2-standard-8"}, ("gcp", "accelerator"), "has its GPUs built in"),
+    "a GPU for a machine that takes none": ({**T4, "machine_type": "n2-standard-8"}, ("gcp", "accelerator"), "only N1 does"),
+    "three GPUs": ({**T4, "accelerator_count": 3}, ("gcp", "accelerator_count"), "has 1, 2 or 4 nvidia-tesla-t4"),
+    "eight T4": ({**T4, "accelerator_count": 8}, ("gcp", "accelerator_count"), "has 1, 2 or 4 nvidia-tesla-t4"),
+    "two of nothing": ({"accelerator_count": 2}, ("gcp", "accelerator_count"), "no accelerator is named"),
+    "a host project of nothing": ({"network_project": "network-417"}, ("gcp", "network_project"), "nothing of that project"),
+    "an account without scopes": ({"service_account": BAKER}, ("gcp", "service_account"), "it may call nothing"),
+    "scopes of nobody": ({"scopes": [SCOPE]}, ("gcp", "scopes"), "those of a service account"),
+    "measured boots without a TPM": ({"vtpm": False}, ("gcp", "vtpm"), "cannot be measured"),
+    "a label of ours": (
+        {"labels": {"team": "render", "goldbake-image": "x"}},
+        ("gcp", "labels", "goldbake-image"),
+        "sets this label itself",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "keys", "what"), GCP.values(), ids=GCP)
+def test_settings_of_google_cloud_that_contradict_each_other(settings: dict[str, object], keys: tuple[str | int, ...], what: str) -> None:
+    (found,) = problems("base", image(clouds=["gcp"], gcp=settings))
+    assert found.keys == keys
+    assert what in found.what
+    assert found.fix
+    assert problems("base", image(clouds=["aws"], gcp=settings)) == []
+
+
+def test_all_settings_of_google_cloud_together_are_fine() -> None:
+    settings = {
+        "project": "agents-417",
+        "region": "europe-west4",
+        "zones": ["europe-west4-b", "europe-west4-a"],
+        "machine_type": "n1-standard-16",
+        "accelerator": "nvidia-tesla-v100",
+        "accelerator_count": 8,
+        "spot": True,
+        "network": "builds",
+        "subnet": "builds-1",
+        "network_project": "network-417",
+        "network_tags": ["builds"],
+        "communicator": "iap",
+        "address": "private",
+        "service_account": BAKER,
+        "scopes": [SCOPE],
+        "family": "agents",
+        "storage_location": "eu",
+        "guest_os_features": ["GVNIC"],
+        "vtpm": False,
+        "integrity_monitoring": False,
+        "labels": {"team": "render"},
+        "share_with": ["group:builds@example.org", "domain:example.org", f"serviceAccount:{BAKER}"],
+        "deprecate_older": False,
+    }
+    assert problems("base", image(clouds=["gcp"], gcp=settings)) == []

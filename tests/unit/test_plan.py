@@ -152,8 +152,12 @@ def test_a_wrong_name_is_refused_with_the_names_that_exist(name: str, cloud: Clo
 
 
 def in_aws(scripts: Path, base_image: str = "ami-1", **aws: object) -> BakePlan:
-    wanted = config(aws=aws)
-    return plan(wanted, Lock(pins={}), "distro", Cloud.AWS, scripts, AgentSource.MICROSOFT, base_image=base_image)
+    return in_cloud(scripts, Cloud.AWS, base_image, **aws)
+
+
+def in_cloud(scripts: Path, cloud: Cloud, base_image: str = "base-1", **settings: object) -> BakePlan:
+    wanted = config(**{cloud.value: settings})
+    return plan(wanted, Lock(pins={}), "distro", cloud, scripts, AgentSource.MICROSOFT, base_image=base_image)
 
 
 def test_a_newer_base_image_is_another_image_from_the_first_layer_on(scripts: Path) -> None:
@@ -180,6 +184,26 @@ def test_a_setting_that_is_in_the_image_makes_another_one(scripts: Path, setting
 )
 def test_where_it_is_built_and_who_may_use_it_is_not_in_the_image(scripts: Path, settings: dict[str, object]) -> None:
     assert in_aws(scripts).fingerprint == in_aws(scripts, **settings).fingerprint
+
+
+@pytest.mark.parametrize("settings", [{"project": "agents-417"}, {"storage_location": "eu"}, {"guest_os_features": ["GVNIC"]}])
+def test_a_setting_of_google_cloud_that_is_in_the_image_makes_another_one(scripts: Path, settings: dict[str, object]) -> None:
+    assert in_cloud(scripts, Cloud.GCP).fingerprint != in_cloud(scripts, Cloud.GCP, **settings).fingerprint
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"region": "europe-west4", "zones": ["europe-west4-a"]},
+        {"machine_type": "n1-standard-8", "accelerator": "nvidia-tesla-t4", "spot": True},
+        {"network": "builds", "subnet": "builds-1", "address": "private", "communicator": "iap", "network_tags": ["iap"]},
+        {"service_account": "baker@agents-417.iam.gserviceaccount.com", "scopes": ["https://www.googleapis.com/auth/compute"]},
+        {"vtpm": False, "integrity_monitoring": False},
+        {"family": "agents", "labels": {"team": "render"}, "share_with": ["domain:example.org"], "deprecate_older": False},
+    ],
+)
+def test_where_google_cloud_builds_it_and_who_may_use_it_is_not_in_the_image(scripts: Path, settings: dict[str, object]) -> None:
+    assert in_cloud(scripts, Cloud.GCP).fingerprint == in_cloud(scripts, Cloud.GCP, **settings).fingerprint
 
 
 def test_settings_of_a_cloud_do_not_change_the_image_of_this_machine(scripts: Path) -> None:

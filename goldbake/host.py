@@ -105,6 +105,7 @@ def examine(
         Cloud.LOCAL: lambda: _local(paths),
         Cloud.AWS: lambda: _aws(paths, regions, types),
         Cloud.GCP: lambda: _gcp(paths, regions, types),
+        Cloud.AZURE: lambda: _azure(paths, regions, types),
     }
     unknown = [cloud for cloud in clouds if cloud not in looks]
     if unknown:
@@ -177,6 +178,39 @@ def _gcp(paths: Paths, regions: Sequence[str], types: Sequence[str]) -> list[Fin
     places = list(regions) or [bake.region for bake in bakes]
     rows = [_program(program, package) for program, package in CLOUD.items()]
     return rows + gcp.examine(list(dict.fromkeys(places)), list(dict.fromkeys(wanted)), bakes=bakes, strict=bool(types))
+
+
+def _azure(paths: Paths, regions: Sequence[str], types: Sequence[str]) -> list[Finding]:
+    """What Azure needs: SSH here, and in the subscription what the images of images.yaml need. `types`: the cheapest with each GPU of the images."""
+    from goldbake.clouds.azure import examine as azure  # noqa: PLC0415 (the SDK takes a second)
+    from goldbake.clouds.azure.session import subscription_of  # noqa: PLC0415
+    from goldbake.clouds.azure.types import CHEAPEST  # noqa: PLC0415
+
+    found = load_config(paths.images_yaml, paths.scripts).images
+    images = {name: image for name, image in found.items() if Cloud.AZURE in image.clouds}
+    rows = [_program(program, package) for program, package in CLOUD.items()]
+    for subscription in dict.fromkeys(subscription_of(image.azure.subscription) for image in images.values()) or [""]:
+        own = {name: image for name, image in images.items() if subscription_of(image.azure.subscription) == subscription}
+        bakes = [
+            azure.Bake(
+                image.azure.location,
+                image.azure.vm_size,
+                image.os,
+                group=image.azure.resource_group,
+                gallery=image.azure.gallery,
+                definition=image.azure.definition_of(name),
+                subnet=image.azure.subnet,
+                trusted_launch=image.azure.security == "trusted-launch",
+            )
+            for name, image in own.items()
+        ]
+        wanted = list(types) or [name for name, gpu in CHEAPEST if any(gpu in image.gpus for image in own.values())]
+        copies = [copy.region for image in own.values() for copy in image.azure.copies]
+        places = list(regions) or [*(bake.region for bake in bakes), *copies]
+        rows += azure.examine(
+            list(dict.fromkeys(places)), list(dict.fromkeys(wanted)), bakes=bakes, strict=bool(types), subscription=subscription
+        )
+    return rows
 
 
 def require_fit(rows: Iterable[Finding]) -> None:

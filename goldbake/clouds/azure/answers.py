@@ -14,6 +14,8 @@ from typing import Any
 
 _GO = re.compile(r'Code="(?P<code>\w+)" Message="(?P<said>.*?)"(?= (?:Target|Details|AdditionalInfo)=|$)', re.DOTALL)
 _AADSTS = re.compile(r"\b(AADSTS\d+)\b[:.]?\s*(.*)", re.DOTALL)
+_OPENING = re.compile(r"[\[{](?=[\s\[{\"])")
+_JSON = json.JSONDecoder()
 _STATUS = "ProvisioningState/failed/"
 """How the code of a status begins when a machine could not be made; the service's own code follows."""
 _DEEP = 12
@@ -56,13 +58,12 @@ def said_in(document: Any, depth: int = 0) -> Iterator[Said]:
 
 def said_in_text(text: str, depth: int = 0) -> Iterator[Said]:
     """The same for a text: a message that holds JSON, Go's form of an error, or a code of sign-in."""
-    start, end = text.find("{"), text.rfind("}")
-    if 0 <= start < end:
+    for start in (match.start() for match in _OPENING.finditer(text)):
         try:
-            document = json.loads(text[start : end + 1])
+            document, _ = _JSON.raw_decode(text, start)
         except ValueError:
-            document = None
-        found = list(said_in(document, depth))
+            continue
+        found = [said for one in (document if isinstance(document, list) else [document]) for said in said_in(one, depth)]
         if found:
             yield from found
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 
 REGIONAL = "cores"
@@ -28,7 +29,7 @@ class Shortage:
     """A quota that does not suffice, in vCPUs ("cores" in Azure's texts). Numbers are None where Azure did not say them."""
 
     name: str
-    """As the list of usages calls it: standardNCADSA100v4Family, cores, lowPriorityCores."""
+    """As the list of usages calls it: StandardNCADSA100v4Family, Standard NCASv3_T4 Family, cores, lowPriorityCores."""
     region: str = ""
     limit: int | None = None
     used: int | None = None
@@ -53,8 +54,7 @@ class Shortage:
         scope = f"/subscriptions/{subscription or THIS}/providers/Microsoft.Compute/locations/{self.region or region}"
         kind = "lowPriority" if self.name == SPOT else "dedicated"
         return (
-            f"az quota update --resource-name {self.name} --scope {scope} --limit-object value={wanted} limit-object-type=LimitValue"
-            f" --resource-type {kind}"
+            f"az quota update --resource-name {shlex.quote(self.name)} --scope {scope} --limit-object value={wanted} --resource-type {kind}"
         )
 
 
@@ -66,4 +66,4 @@ def shortage_of(said: str) -> Shortage | None:
     name = found["name"].strip()
     numbers = {key: int(match[1]) if (match := pattern.search(said)) else None for key, pattern in _NUMBERS.items()}
     location = _LOCATION.search(said)
-    return Shortage(_NAMES.get(name.lower(), name.replace(" ", "")), location[1] if location else "", **numbers)
+    return Shortage(_NAMES.get(name.lower(), name), location[1] if location else "", **numbers)

@@ -1,0 +1,358 @@
+"""The rows of `doctor` about Azure: who this is, the subscription, providers, permissions, quotas, sizes, galleries, base images. Nothing is changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from azure.core.exceptions import AzureError
+from azure.mgmt.compute import ComputeManagementClient
+from azure.mgmt.network import NetworkManagementClient
+from azure.mgmt.resource.resources import ResourceManagementClient
+from azure.mgmt.resource.subscriptions import SubscriptionClient
+
+from goldbake.clouds.azure import permissions, quotas
+from goldbake.clouds.azure.errors import failure
+from goldbake.clouds.azure.resources import is_gone, parts
+from goldbake.clouds.azure.role import PROVIDERS
+from goldbake.clouds.azure.session import Azure
+from goldbake.clouds.azure.shortage import PAGE, REGIONAL, SPOT, Shortage
+from goldbake.clouds.azure.skus import Sku, skus
+from goldbake.clouds.failure import Failure
+from goldbake.config import base_images
+from goldbake.config.model import Os
+from goldbake.errors import Exit, MissingError
+from goldbake.finding import Finding
+
+SKEW_S = 300
+"""Entra ID refuses a certificate's assertion, and Azure a token, of a clock that is off by more than this: 5 minutes."""
+_NOTED_S = 60
+_GOOD = ("enabled", "warned", "pastdue")
+"""States of a subscription in which things can be made; the last two only for some time."""
+_BILLING = "https://portal.azure.com/#view/Microsoft_Azure_Billing/SubscriptionsBladeV2"
+
+
+@dataclass(frozen=True)
+class Bake:
+    """A bake that images.yaml describes."""
+
+    region: str
+    vm_size: str
+    os: Os
+    group: str
+    """The gallery's resource group."""
+    gallery: str
+    definition: str
+    subnet: str = ""
+    """By its whole id; empty: the bake makes a network of its own."""
+    trusted_launch: bool = False
+
+
+@dataclass(frozen=True)
+class _Region:
+    """What is looked at in one region."""
+
+    name: str
+    types: tuple[str, ...]
+    """Sizes of a launch: all of them must work when a person named them, else one is enough."""
+    strict: bool
+    bakes: tuple[Bake, ...]
+
+
+def examine(
+    regions: Sequence[str],
+    types: Sequence[str],
+    *,
+    bakes: Sequence[Bake] = (),
+    strict: bool = False,
+    subscription: str = "",
+    azure: Azure | None = None,
+    now: Callable[[], float] = time.time,
+) -> list[Finding]:
+    """Look at the subscription of these credentials in `regions` (of launches) and in those of `bakes`.
+
+    `types` are those of launches; with `strict` each must be possible, else one of them is enough. `subscription` is that of images.yaml. Asks Azure,
+    changes nothing.
+    """
+    return list(_rows(regions, types, bakes, strict, subscription, azure, now))
+
+
+def _rows(
+    regions: Sequence[str],
+    types: Sequence[str],
+    bakes: Sequence[Bake],
+    strict: bool,
+    subscription: str,
+    given: Azure | None,
+    now: Callable[[], float],
+) -> Iterator[Finding]:
+    try:
+        azure = given or Azure(subscription)
+        yield _identity(azure)
+    except (MissingError, Failure) as error:
+        yield Finding("Azure credentials", error.message, error.hint)
+        return
+    rows, known = _subscription(azure, now)
+    yield from rows
+    if not known:
+        return
+    looks: list[Callable[[], list[Finding]]] = [
+        _caught("providers", "", lambda: _providers(azure)),
+        _caught("permissions", "", lambda: permissions.examine(azure, gallery_groups=sorted({bake.group for bake in bakes}))),
+    ]
+    for name in dict.fromkeys([*regions, *(bake.region for bake in bakes)]):
+        if name not in known:
+            close = ", ".join(region for region in known if region[:4] == name[:4]) or ", ".join(known)
+            fix = f"one of {close}; `az account list-locations --output table` has all"
+            yield Finding("Azure region", f"{name} does not exist, or not for this subscription", fix)
+            continue
+        here = _Region(
+            name, tuple(types) if name in regions or not regions else (), strict, tuple(bake for bake in bakes if bake.region == name)
+        )
+        looks += _looks(azure, here)
+    with ThreadPoolExecutor(8, thread_name_prefix="doctor") as pool:
+        for found_rows in pool.map(lambda look: look(), looks):
+            yield from found_rows
+
+
+def _looks(azure: Azure, here: _Region) -> list[Callable[[], list[Finding]]]:
+    """What is looked at in a region, each as a call that answers rows."""
+    looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
+        ("gallery", lambda: _galleries(azure, here)),
+        ("subnet", lambda: _subnets(azure, here)),
+        ("base image", lambda: _base_images(azure, here)),
+        ("sizes", lambda: _sizes(azure, here)),
+    ]
+    return [_caught(what, here.name, look) for what, look in looks]
+
+
+def _caught(what: str, region: str, look: Callable[[], Iterable[Finding]]) -> Callable[[], list[Finding]]:
+    def run() -> list[Finding]:
+        try:
+            return list(look())
+        except Failure as error:
+            return [Finding(f"{what} {region}".rstrip(), error.message, error.hint)]
+
+    return run
+
+
+def _identity(azure: Azure) -> Finding:
+    """Who the token says that this is. Raises Failure when there is none."""
+    claims = azure.claims()
+    tenant = f" in the directory {claims['tid']}" if claims.get("tid") else ""
+    person = claims.get("upn") or claims.get("unique_name")
+    if person:
+        who = f"user {person}"
+    elif claims.get("xms_mirid"):
+        who = f"managed identity {str(claims['xms_mirid']).rpartition('/')[2]}"
+    elif claims.get("appid"):
+        who = f"service principal {claims['appid']}"
+    else:
+        return Finding("Azure credentials", "accepted")
+    own = f" (object {claims['oid']})" if claims.get("oid") else ""
+    return Finding("Azure credentials", f"{who}{own}{tenant}")
+
+
+def _subscription(azure: Azure, now: Callable[[], float]) -> tuple[list[Finding], tuple[str, ...]]:
+    """Rows about the subscription and the clock, and its regions; none when it cannot be asked further."""
+    dates: list[str] = []
+
+    def noted(answer: Any) -> None:
+        dates.append(str(answer.http_response.headers.get("Date", "")))
+
+    calls = azure.client(SubscriptionClient).subscriptions
+    try:
+        found = calls.get(azure.subscription, raw_response_hook=noted)
+        state = str(getattr(found.state, "value", found.state) or "")
+        good = state.lower() in _GOOD
+        name = f"{found.display_name} ({azure.subscription})"
+        fix = "" if good else f"an administrator can enable it again at {_BILLING}, or set AZURE_SUBSCRIPTION_ID to another"
+        rows = [Finding("Azure subscription", f"{name}: {state}", fix), *_clock(dates[0] if dates else "", now())]
+        places = calls.list_locations(azure.subscription)
+        known = tuple(sorted(str(place.name) for place in places if _is_physical(place)))
+        return rows, known if good else ()
+    except AzureError as error:
+        told = failure(error, doing="look at the subscription", place="Azure")
+        what = (
+            "Azure credentials"
+            if told.exit_code is Exit.MISSING and told.code.startswith(("AADSTS", "Credential", "Client"))
+            else "Azure subscription"
+        )
+        return [Finding(what, told.message, told.hint)], ()
+
+
+def _is_physical(place: Any) -> bool:
+    kind = getattr(place.metadata, "region_type", None)
+    return str(getattr(kind, "value", kind) or "Physical") == "Physical"
+
+
+def _clock(date: str, now: float) -> Iterator[Finding]:
+    try:
+        ahead = now - parsedate_to_datetime(date).timestamp()
+    except ValueError:  # a proxy or a stand-in that says none
+        return
+    state = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Azure"
+    fix = "set it: `timedatectl set-ntp true`; Azure refuses tokens of a clock that is 5 minutes off"
+    yield Finding("clock", state, fix if abs(ahead) > _NOTED_S else "", required=abs(ahead) > SKEW_S)
+
+
+def _providers(azure: Azure) -> Iterator[Finding]:
+    for name in PROVIDERS:
+        try:
+            state = str(azure.client(ResourceManagementClient).providers.get(name).registration_state or "")
+        except AzureError as error:
+            raise failure(error, doing=f"look at the provider {name}", place="the subscription") from error
+        fix = "" if state == "Registered" else f"`az provider register --namespace {name} --wait`, by somebody who may"
+        yield Finding(f"provider {name}", state, fix)
+
+
+def _galleries(azure: Azure, here: _Region) -> Iterator[Finding]:
+    compute = azure.client(ComputeManagementClient)
+    for group, gallery in dict.fromkeys((bake.group, bake.gallery) for bake in here.bakes):
+        what = f"gallery {gallery}"
+        try:
+            found = compute.galleries.get(group, gallery)
+        except AzureError as error:
+            if not is_gone(error):
+                raise failure(error, doing=f"look at the gallery {gallery}", place=here.name) from error
+            fix = (
+                f"`az group create --name {group} --location {here.name}`, then"
+                f" `az sig create --resource-group {group} --gallery-name {gallery} --location {here.name}`"
+            )
+            yield Finding(what, f"none in the resource group {group}", fix)
+            continue
+        yield Finding(what, f"in the resource group {group}, {found.location}")
+        for definition in dict.fromkeys(bake.definition for bake in here.bakes if (bake.group, bake.gallery) == (group, gallery)):
+            yield _definition(compute, group, gallery, definition, here)
+
+
+def _definition(compute: ComputeManagementClient, group: str, gallery: str, definition: str, here: _Region) -> Finding:
+    what = f"image definition {definition}"
+    try:
+        found = compute.gallery_images.get(group, gallery, definition)
+    except AzureError as error:
+        if not is_gone(error):
+            raise failure(error, doing=f"look at the image definition {definition}", place=here.name) from error
+        return Finding(what, "none yet: the first bake makes it")
+    features = {str(feature.name): str(feature.value) for feature in found.features or ()}
+    generation, security = str(found.hyper_v_generation or "V1"), features.get("SecurityType", "Standard")
+    wanted = any(bake.trusted_launch for bake in here.bakes if bake.definition == definition)
+    fix = ""
+    if generation != "V2":
+        fix = "it was made by hand for images of generation 1: name another with azure.definition in images.yaml"
+    elif wanted and not security.startswith("TrustedLaunch"):
+        fix = "it does not allow Trusted Launch: name another with azure.definition, or azure.security: standard in images.yaml"
+    return Finding(what, f"generation {generation}, security {security}", fix)
+
+
+def _subnets(azure: Azure, here: _Region) -> Iterator[Finding]:
+    for subnet in dict.fromkeys(bake.subnet for bake in here.bakes if bake.subnet):
+        of = parts(subnet)
+        try:
+            found = azure.client(NetworkManagementClient, of.subscription).subnets.get(of.group, *of.names)
+        except AzureError as error:
+            if not is_gone(error):
+                raise failure(error, doing=f"look at the subnet {of.name}", place=here.name) from error
+            yield Finding(f"subnet {of.name}", "none", "correct azure.subnet in images.yaml: `az network vnet subnet list` has its id")
+            continue
+        yield Finding(
+            f"subnet {of.name}",
+            f"{found.address_prefix or ', '.join(found.address_prefixes or [])}, {'with' if found.nat_gateway else 'without'} a NAT gateway",
+        )
+
+
+def _base_images(azure: Azure, here: _Region) -> Iterator[Finding]:
+    calls = azure.client(ComputeManagementClient).virtual_machine_images
+    for system in sorted({bake.os for bake in here.bakes}):
+        base = base_images.AZURE[system]
+        try:
+            found = calls.list(here.name, base.publisher, base.offer, base.sku, top=1, orderby="name desc")
+        except AzureError as error:
+            if not is_gone(error):
+                raise failure(error, doing="list base images", place=here.name) from error
+            found = []
+        name = ":".join((base.publisher, base.offer, base.sku))
+        fix = f"another region, or another os in images.yaml: `az vm image list-skus --location {here.name} --publisher {base.publisher} --offer {base.offer}`"
+        yield Finding(
+            f"base image {here.name}", f"{system}: {name}:{found[0].name}" if found else f"{system}: no {name}", "" if found else fix
+        )
+
+
+def _sizes(azure: Azure, here: _Region) -> Iterator[Finding]:
+    """Whether the sizes may be used, and whether their quotas suffice for one machine."""
+    names = list(dict.fromkeys([*here.types, *(bake.vm_size for bake in here.bakes)]))
+    if not names:
+        return
+    offered = skus(azure, here.name, names)
+    some = any(_refused(offered.get(name.lower()), here) == "" for name in here.types)
+    for name in names:
+        sku = offered.get(name.lower())
+        refused = _refused(sku, here)
+        for_bake = any(bake.vm_size == name for bake in here.bakes)
+        where = f"zones {', '.join(sku.zones)}" if sku and sku.zones else "without zones"
+        fix = (
+            "another size, or another region; a restriction is lifted by a support request: https://aka.ms/azureskunotavailable"
+            if refused
+            else ""
+        )
+        yield Finding(f"size {here.name}", f"{name}: {refused or where}", fix, required=for_bake or here.strict or not some)
+    yield from _quotas(azure, here, {name: sku for name in names if (sku := offered.get(name.lower())) is not None})
+
+
+def _refused(sku: Sku | None, here: _Region) -> str:
+    if sku is None:
+        return "is not offered here"
+    if sku.restricted:
+        return f"this subscription may not use it here ({sku.restricted})"
+    if sku.barred and not sku.zones:
+        return f"this subscription may not use it in zones {', '.join(sku.barred)}"
+    if "V2" not in sku.generations:
+        return "starts no images of generation 2"
+    if any(bake.trusted_launch and bake.vm_size == sku.name for bake in here.bakes) and not sku.trusted_launch:
+        return "does not start with Trusted Launch"
+    return ""
+
+
+def _quotas(azure: Azure, here: _Region, offered: Mapping[str, Sku]) -> Iterator[Finding]:
+    known = quotas.quotas(azure, here.name)
+    builds = {bake.vm_size for bake in here.bakes}
+    rows = []
+    enough = False
+    for quota_name, sizes in _by_quota(offered.values()).items():
+        quota = known.get(quota_name.lower())
+        least = min(sizes, key=lambda sku: sku.processors)
+        of_launch = any(sku.name in here.types for sku in sizes)
+        row, suffices = _quota(azure, here.name, quota_name, quota, least)
+        if quota_name not in (SPOT, REGIONAL) and of_launch:
+            enough = enough or suffices
+        rows.append((row, quota_name, any(sku.name in builds for sku in sizes)))
+    for row, quota_name, for_bake in rows:
+        required = quota_name == REGIONAL or (quota_name != SPOT and (for_bake or here.strict or not enough))
+        yield Finding(row.what, row.state, row.fix, required=required)
+
+
+def _quota(azure: Azure, region: str, name: str, quota: quotas.Quota | None, least: Sku) -> tuple[Finding, bool]:
+    what = f"quota {region}"
+    if quota is None:
+        return Finding(what, f"{name}: Azure does not list it", f"ask for it at {PAGE}", required=False), True
+    state = f"{quota.title} ({quota.name}): {quota.used} of {quota.limit} vCPUs in use; {least.name} needs {least.processors}"
+    if quota.free >= least.processors:
+        return Finding(what, state), True
+    short = Shortage(quota.name, region, quota.limit, quota.used, least.processors)
+    return Finding(what, state, f"`{short.increase(azure.subscription)}`, or {PAGE}"), False
+
+
+def _by_quota(offered: Iterable[Sku]) -> Mapping[str, list[Sku]]:
+    """Quota → the sizes that count against it: families first, then all of them together, then spot."""
+    found: dict[str, list[Sku]] = {}
+    last: dict[str, list[Sku]] = {REGIONAL: [], SPOT: []}
+    for sku in offered:
+        found.setdefault(sku.family, []).append(sku)
+        last[REGIONAL].append(sku)
+        if sku.spot:
+            last[SPOT].append(sku)
+    return found | {name: sizes for name, sizes in last.items() if sizes}

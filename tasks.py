@@ -166,6 +166,7 @@ CA = "a file of certificates to trust besides the system's"
         "ssh-from": "clouds only: who may open SSH, as 203.0.113.7/32; without it nobody",
         "identity": "clouds only: the instance profile or account that the instances act as; without it none",
         "disk": "clouds only: GiB of the root disk; without it the image's size",
+        "resource-group": "Azure only: make the instances in this group; without it each launch makes a group of its own",
         "warm-up": "AWS only: MiB/s at which the root disk is read ahead from its snapshot, 100 to 300, at a price",
         "json": JSON,
     },
@@ -206,6 +207,7 @@ def launch(
     identity: str = "",
     disk: int = 0,
     warm_up: int = 0,
+    resource_group: str = "",
     json: bool = False,
 ) -> None:
     """Start instances from a baked image and wait until each agent is online; the PAT comes from AZP_TOKEN, AZP_TOKEN_FILE or a prompt."""
@@ -248,6 +250,7 @@ def launch(
             identity=identity,
             disk_gib=disk,
             warm_up_mib_s=warm_up,
+            resource_group=resource_group,
         ),
     )
     found = service.launch(Paths.from_environment(), progress, request)

@@ -145,6 +145,8 @@ class CloudOptions:
     """Instance types, best first."""
     market: Market = Market.ON_DEMAND
     subnet: str = ""
+    resource_group: str = ""
+    """Azure: the group, which must exist, that instances are made in; empty: each launch makes one of its own."""
     public_address: bool = False
     ssh_from: str = ""
     """The CIDR block that may open SSH; empty: nobody."""

@@ -99,15 +99,18 @@ def machine(
     identity: str = "",
     disk_gib: int = 0,
     warm_up_mib_s: int = 0,
+    resource_group: str = "",
 ) -> Machine:
     """What the flags of a launch say about its machines. Raises UsageError for one that means nothing in this cloud, or cannot be."""
     here = {"--engine": engine, "--gpu": gpu, "--cpus": cpus, "--memory": memory_mib}
     elsewhere = {
         "--region": region, "--zone": zone, "--instance-type": instance_type, "--spot": spot, "--spot-only": spot_only, "--subnet": subnet,
         "--public-ip": public_ip, "--ssh-from": ssh_from, "--identity": identity, "--disk": disk_gib, "--warm-up": warm_up_mib_s,
+        "--resource-group": resource_group,
     }  # fmt: skip
-    aws_only = {} if cloud is Cloud.AWS else {"--warm-up": warm_up_mib_s}
-    wrong = next((flag for flag, value in (elsewhere if cloud is Cloud.LOCAL else here | aws_only).items() if value), "")
+    others = {"--warm-up": (Cloud.AWS, warm_up_mib_s), "--resource-group": (Cloud.AZURE, resource_group)}
+    not_here = here | {flag: value for flag, (owner, value) in others.items() if cloud is not owner}
+    wrong = next((flag for flag, value in (elsewhere if cloud is Cloud.LOCAL else not_here).items() if value), "")
     if wrong:
         raise UsageError(f"{wrong} means nothing with --cloud {cloud}", hint="see `./inv --help launch`")
     if cloud is Cloud.LOCAL:
@@ -120,6 +123,7 @@ def machine(
     options = CloudOptions(
         regions=words_from(region), zones=words_from(zone), types=words_from(instance_type), market=market, subnet=subnet, public_address=public_ip,
         ssh_from=_block(ssh_from), key=key, identity=identity, disk_gib=disk_gib, warm_up_mib_s=warm_up_mib_s,
+        resource_group=resource_group,
     )  # fmt: skip
     return Machine(local=LocalOptions(), options=options)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goldbake.config.model import Cloud
-from goldbake.errors import UsageError
 from goldbake.paths import Paths
 from launch.base import ACCOUNT, REGIONS, CloudOptions, Launcher
 from launch.journal import Journal
@@ -33,11 +32,8 @@ def launches(paths: Paths) -> Path:
 
 
 def launcher_for(cloud: Cloud, paths: Paths, options: CloudOptions | None = None, local: LocalOptions | None = None) -> Launcher:
-    """The launcher of a cloud. Raises UsageError for one that has none yet, MissingError when there are no credentials for it."""
-    make = _MAKERS.get(cloud)
-    if make is None:
-        raise UsageError(f"launching on {cloud} is not part of this version", hint=f"--cloud takes {', '.join(_MAKERS)}")
-    return make(paths, options or CloudOptions(), local or LocalOptions())
+    """The launcher of a cloud. Raises MissingError when there are no credentials for it."""
+    return _MAKERS[cloud](paths, options or CloudOptions(), local or LocalOptions())
 
 
 def launchers_for(paths: Paths, clouds: Sequence[Cloud] | None, given: Mapping[Cloud, Launcher] | None = None) -> Looked:
@@ -50,9 +46,7 @@ def launchers_for(paths: Paths, clouds: Sequence[Cloud] | None, given: Mapping[C
     if given is not None:
         wanted = {cloud: launcher for cloud, launcher in given.items() if clouds is None or cloud in clouds}
         return Looked(wanted, named)
-    looked = [cloud for cloud in _MAKERS if cloud in named or (clouds is None and _is_configured(cloud))]
-    if clouds is not None:
-        looked = [cloud for cloud in clouds if cloud in _MAKERS or len(clouds) == 1]
+    looked = list(clouds) if clouds is not None else [cloud for cloud in _MAKERS if cloud in named or _is_configured(cloud)]
     return Looked({cloud: launcher_for(cloud, paths) for cloud in looked}, named)
 
 
@@ -70,6 +64,12 @@ def _gcp(paths: Paths, options: CloudOptions, local: LocalOptions) -> Launcher:
     from launch.gcp.launcher import GcpLauncher  # noqa: PLC0415
 
     return GcpLauncher(options, remembered=_remembered(paths), accounts=_accounts(paths, Cloud.GCP))
+
+
+def _azure(paths: Paths, options: CloudOptions, local: LocalOptions) -> Launcher:
+    from launch.azure.launcher import AzureLauncher  # noqa: PLC0415
+
+    return AzureLauncher(options, remembered=_remembered(paths), accounts=_accounts(paths, Cloud.AZURE))
 
 
 def _regions_of(paths: Paths) -> Callable[[str], Sequence[str]]:
@@ -113,6 +113,10 @@ def _is_configured(cloud: Cloud) -> bool:
         from goldbake.clouds.gcp import session as google  # noqa: PLC0415
 
         return google.is_configured()
+    if cloud is Cloud.AZURE:
+        from goldbake.clouds.azure import session as azure  # noqa: PLC0415
+
+        return azure.is_configured()
     return cloud is Cloud.LOCAL
 
 
@@ -120,4 +124,5 @@ _MAKERS: dict[Cloud, Callable[[Paths, CloudOptions, LocalOptions], Launcher]] = 
     Cloud.LOCAL: _local,
     Cloud.AWS: _aws,
     Cloud.GCP: _gcp,
+    Cloud.AZURE: _azure,
 }

@@ -1,0 +1,1 @@
+"""The instance side of Azure."""

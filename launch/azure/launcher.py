@@ -1,0 +1,355 @@
+"""The instance side of Azure: one VM in the first zone that takes it, several by a Flexible scale set of each zone.
+
+A launch has a resource group of its own, unless one was named. Whatever is made carries the launch's tags from its own create call, and is
+found by them: in the subscription that the journal names, or else in the own one and in those of other launches from here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from azure.core.exceptions import AzureError
+from azure.mgmt.compute import ComputeManagementClient
+from azure.mgmt.compute.models import VirtualMachine, VirtualMachineScaleSet
+from azure.mgmt.resource.resources import ResourceManagementClient
+from azure.mgmt.resource.resources.models import ResourceGroup
+
+from goldbake.clouds.azure.errors import failure
+from goldbake.clouds.azure.operations import finished, require_good
+from goldbake.clouds.azure.quotas import explained
+from goldbake.clouds.azure.refusals_requests import NO_CODE
+from goldbake.clouds.azure.resources import MACHINE, SET, Kind, delete, is_gone
+from goldbake.clouds.azure.session import Azure
+from goldbake.clouds.azure.types import default_types
+from goldbake.clouds.failure import Failure, Scope, worst
+from goldbake.config.model import Cloud
+from goldbake.errors import GoldbakeError, UsageError
+from goldbake.log import Progress
+from launch.azure import answer as answers
+from launch.azure import listing, removal
+from launch.azure import request as requests
+from launch.azure.network import Networks, subnet_region
+from launch.azure.request import Ground, Site
+from launch.azure.survey import image_version, regions, survey
+from launch.azure.watch import ConsoleReader, died, seen
+from launch.base import ACCOUNT, REGIONS, CloudOptions, Created, Instance, LaunchSpec, Place, Resource
+from launch.observe import Consoles, Deaths, Seen
+
+T = TypeVar("T")
+
+GROUP = "resource-group"
+"""The option of a journal entry that names the resource group, where a launch did not make one for itself."""
+
+_AT_ONCE = 8
+_CREATE_S = 1800.0
+"""Longest wait for a create call. Azure itself gives up a machine whose system does not answer after 20 minutes."""
+_DISCARD_S = 600.0
+
+
+class AzureLauncher:
+    """A `launch.base.Launcher`. `remembered` gives what the journal of a launch remembers, `accounts` the subscriptions that journals name."""
+
+    cloud = Cloud.AZURE
+    shared = True
+    poll_s = 2.0
+    removal_s = 1800.0
+    """A group goes with its slowest machine, and then its network."""
+    batch = 600
+    """What a scale set takes of one image version's replica (https://learn.microsoft.com/azure/virtual-machines/azure-compute-gallery)."""
+
+    def __init__(
+        self,
+        options: CloudOptions,
+        *,
+        remembered: Callable[[str], Mapping[str, str]] = lambda _: {},
+        accounts: Callable[[], Sequence[str]] = lambda: (),
+        azure: Azure | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._options = options
+        self._azure = azure or Azure()
+        self._remembered = remembered
+        self._accounts = accounts
+        self._clock = clock
+        self._grounds: dict[str, Ground] = {}
+        self._types: tuple[str, ...] = options.types
+        self._networks = Networks(self._azure, options)
+        self._key = options.key
+        self._groups: set[str] = set()
+        self._made: dict[str, dict[str, Kind]] = {}
+        self._homes: dict[str, str] = {}
+        self._deaths: dict[str, Deaths] = {}
+        self._consoles = Consoles(ConsoleReader(self._azure, lambda instance: self._group(instance.launch_id)), clock)
+        self._mutex = threading.Lock()
+        self._progress: Progress | None = None
+
+    def seen_from_inside(self, organization: str) -> str:
+        return organization
+
+    def prepare(self, spec: LaunchSpec, progress: Progress) -> None:
+        self._progress = progress
+        if not self._types:
+            self._types = default_types(spec.described.gpus if spec.described else ())
+            progress.info(f"VM size {self._types[0]}: the cheapest with a GPU that {spec.image} works on (--instance-type names others)")
+        image = image_version(self._azure, spec)
+        requests.require_sense(self._options, image)
+        self._require_group()
+        wanted = regions(spec, self._options, image, subnet_region(self._azure, self._options))
+        found = self._over(wanted, lambda region: survey(self._azure, region, self._options, image, self._types))
+        unfit = [problem for _, problem in found if isinstance(problem, GoldbakeError)]
+        self._grounds = {region: ground for region, ground in found if isinstance(ground, Ground)}
+        if not self._grounds:
+            raise unfit[0]
+        for problem in unfit:
+            progress.warn(problem.message)
+        self._homes[spec.launch_id] = self._azure.subscription
+        self._key = self._key or requests.throw_away_key()
+        for region, ground in self._grounds.items():
+            progress.detail("places", f"{region}: {', '.join(self._zones(ground)) or 'no zones'}")
+        if not (self._options.subnet or self._options.public_address):
+            progress.info(
+                "the machines get out by a NAT gateway of the launch's own, which costs a little by the hour (--subnet names a network)"
+            )
+        progress.info("when their time is over the machines power themselves off, and Azure bills them until `./inv reap --cloud azure`")
+
+    def places(self, spec: LaunchSpec) -> Sequence[Place]:
+        return [
+            Place(region, zone, spot, size.name if len(self._types) > 1 else "")
+            for spot in self._options.market.spot
+            for region, ground in self._grounds.items()
+            for size in ground.sizes
+            # Without a zone Azure looks everywhere in the region, and its refusal then counts for all of it: that is the last to try.
+            for zone in [*(f"{region}-{zone}" for zone in size.zones), *(() if self._options.zones else ("",))]
+        ]
+
+    def remembers(self, spec: LaunchSpec) -> Mapping[str, str]:
+        given = {GROUP: self._options.resource_group} if self._options.resource_group else {}
+        return {ACCOUNT: self._azure.subscription, REGIONS: ",".join(self._grounds)} | given
+
+    def create(self, spec: LaunchSpec, numbers: Sequence[int], place: Place) -> Created:
+        group = self._made_group(spec)
+        with self._networks.used(place.region):
+            site = self._networks.site(spec, group, place.region)
+            start = self._set if self._is_set(spec) else self._one
+            created = start(spec, numbers, place, group, site)
+        for problem in self._networks.settle(place.region):
+            self._warn(f"{problem.message}; destroy will")
+        return created
+
+    def resources(self, launch_id: str | None = None) -> list[Resource]:
+        found = self._look(launch_id, lambda subscription: list(listing.resources(self._azure, subscription, launch_id)))
+        return [resource for of_subscription in found for resource in of_subscription]
+
+    def delete(self, resources: Sequence[Resource]) -> None:
+        problems = removal.remove(self._azure, resources)
+        if problems:
+            raise worst(problems)
+
+    def instances(self, launch_id: str | None = None) -> list[Instance]:
+        group = self._group(launch_id) if launch_id and self._is_known(launch_id) else ""
+        found = self._look(launch_id, lambda subscription: listing.living(self._azure, subscription, launch_id, group))
+        return [instance for of_subscription in found for instance in of_subscription]
+
+    def console(self, instance: Instance) -> str:
+        return self._consoles.read(instance)
+
+    def death(self, instance: Instance) -> Failure | None:
+        with self._mutex:
+            if instance.launch_id not in self._deaths:
+                self._deaths[instance.launch_id] = Deaths(lambda: self._states(instance.launch_id), died, self._clock)
+            deaths = self._deaths[instance.launch_id]
+        return deaths.of(instance)
+
+    def seal(self, instance: Instance) -> str:
+        return ""  # custom data can be read neither from outside nor from the metadata service; first boot has overwritten its files
+
+    def _zones(self, ground: Ground) -> list[str]:
+        """The zones of a region in which any of the sizes may be."""
+        return sorted({f"{ground.region}-{zone}" for size in ground.sizes for zone in size.zones})
+
+    def _is_set(self, spec: LaunchSpec) -> bool:
+        return spec.count > 1
+
+    def _kind(self, place: Place) -> str:
+        return place.kind or self._grounds[place.region].sizes[0].name
+
+    def _group(self, launch_id: str) -> str:
+        """The resource group of a launch: the one that was named for it, or its own."""
+        given = self._options.resource_group if launch_id in self._homes else self._remembered(launch_id).get(GROUP, "")
+        return given or requests.group_name(launch_id)
+
+    def _is_known(self, launch_id: str) -> bool:
+        """Whether it was made here, or has a journal here."""
+        return launch_id in self._homes or bool(self._remembered(launch_id))
+
+    def _require_group(self) -> None:
+        named = self._options.resource_group
+        if not named:
+            return
+        try:
+            self._azure.client(ResourceManagementClient).resource_groups.get(named)
+        except AzureError as error:
+            if is_gone(error):
+                hint = "leave it out: each launch then makes one of its own, which goes as a whole"
+                raise UsageError(f"--resource-group {named} is not there", hint=hint) from error
+            raise failure(error, doing="look at the resource group", place=named) from error
+
+    def _made_group(self, spec: LaunchSpec) -> str:
+        """The resource group of the launch, made by whoever needs it first. Raises Failure."""
+        group = self._group(spec.launch_id)
+        with self._mutex:
+            if self._options.resource_group or group in self._groups:
+                return group
+            region = next(iter(self._grounds))
+            body = ResourceGroup({"location": region, "tags": spec.tags()})
+            try:
+                self._azure.client(ResourceManagementClient).resource_groups.create_or_update(group, body)
+            except AzureError as error:
+                raise failure(error, doing="make the resource group of the launch", place=region) from error
+            self._groups.add(group)
+            return group
+
+    def _one(self, spec: LaunchSpec, numbers: Sequence[int], place: Place, group: str, site: Site) -> Created:
+        ground, kind, named = self._grounds[place.region], self._kind(place), requests.name(spec, numbers, place)
+        body = requests.machine(spec, self._options, ground.image, ground.size(kind), site, place, named, self._key)
+        calls, doing = self._azure.client(ComputeManagementClient).virtual_machines, f"start a {kind}"
+        self._note(spec.launch_id, named, MACHINE)
+        try:
+            poller = calls.begin_create_or_update(group, named, VirtualMachine(body))
+            item = finished(poller, doing=doing, place=str(place), patience=_CREATE_S)
+        except AzureError as error:
+            raise self._left(failure(error, doing=doing, place=str(place)), MACHINE, group, named, place, 1) from error
+        except Failure as found:
+            told = self._told(found, group, named, doing, place)
+            raise self._left(told, MACHINE, group, named, place, 1) from found
+        return Created(self._described(spec, numbers, [item], group))
+
+    def _set(self, spec: LaunchSpec, numbers: Sequence[int], place: Place, group: str, site: Site) -> Created:
+        ground, kind, named, count = self._grounds[place.region], self._kind(place), requests.name(spec, numbers, place), len(numbers)
+        body = requests.scale_set(spec, self._options, ground.image, ground.size(kind), site, place, named, self._key, count)
+        calls, doing, said = self._azure.client(ComputeManagementClient).virtual_machine_scale_sets, f"start {count} × {kind}", None
+        self._note(spec.launch_id, named, SET)
+        try:
+            poller = calls.begin_create_or_update(group, named, VirtualMachineScaleSet(body))
+            finished(poller, doing=doing, place=str(place), patience=_CREATE_S)
+        except AzureError as error:
+            raise self._left(failure(error, doing=doing, place=str(place)), SET, group, named, place, count) from error
+        except Failure as found:
+            said = found
+        good, bad = answers.sorted_out(self._of_set(group, named, place))
+        missing = answers.shortage(good, bad, count, place, kind, said)
+        if not good and missing is not None:
+            raise self._left(missing, SET, group, named, place, count)
+        for item in bad:
+            self._discard(MACHINE, group, str(item.name), place)
+        noticed = self._noticed(missing, place, count) if missing is not None else None
+        return Created(self._described(spec, numbers, good, group), noticed)
+
+    def _of_set(self, group: str, named: str, place: Place) -> list[Any]:
+        """The VMs of a scale set, with their states. Raises Failure."""
+        try:
+            return list(listing.made(self._azure, group, named, SET))
+        except AzureError as error:
+            raise failure(error, doing="look at what was started", place=str(place)) from error
+
+    def _told(self, found: Failure, group: str, named: str, doing: str, place: Place) -> Failure:
+        """An operation may fail without saying why: then the machine tells."""
+        if found.code != NO_CODE:
+            return found
+        try:
+            item = self._azure.client(ComputeManagementClient).virtual_machines.get(group, named, expand="instanceView")
+            require_good(item, doing=doing, place=str(place))
+        except AzureError:
+            return found
+        except Failure as better:
+            return better
+        return found
+
+    def _left(self, found: Failure, kind: Kind, group: str, named: str, place: Place, count: int) -> Failure:
+        """Nothing of a failed try stays, since Azure keeps a machine that it could not place. Returns the failure with what is known of it."""
+        if found.scope not in (Scope.ACCOUNT, Scope.REQUEST):  # else the launch ends, and everything goes
+            self._discard(kind, group, named, place)
+        return self._noticed(found, place, count)
+
+    def _discard(self, kind: Kind, group: str, named: str, place: Place) -> None:
+        """Remove what is not wanted; if this fails, destroy finds it."""
+        resource_id = f"/subscriptions/{self._azure.subscription}/resourceGroups/{group}/providers/{kind.provided}/{named}"
+        doing = f"delete the {kind.name} {named}, which failed"
+        try:
+            finished(delete(self._azure, kind, resource_id), doing=doing, place=str(place), patience=_DISCARD_S)
+        except AzureError as error:
+            if not is_gone(error):
+                self._warn(f"{failure(error, doing=doing, place=str(place)).message}; destroy will")
+        except Failure as error:
+            self._warn(f"{error.message}; destroy will")
+
+    def _noticed(self, found: Failure, place: Place, count: int) -> Failure:
+        """The failure with what is known about its cause; a quota is named with its value."""
+        return explained(self._azure, found, region=place.region, types=[self._kind(place)], spot=place.spot, count=count)
+
+    def _described(self, spec: LaunchSpec, numbers: Sequence[int], found: Sequence[Any], group: str) -> tuple[Instance, ...]:
+        """The instances that were made, with their addresses."""
+        try:
+            addresses = listing.addresses(self._azure, "", group)
+        except AzureError:
+            addresses = {}  # they run: what is not known now is known later
+        made = []
+        for number, item in zip(numbers, found, strict=False):
+            instance = listing.instance(item, number, addresses.get(str(item.id).lower(), ""), "running", spec.tags())
+            made.append(self._with_reach(instance))
+        return tuple(made)
+
+    def _with_reach(self, instance: Instance) -> Instance:
+        """Somebody gets in only with a key, a port that is open for him, and an address."""
+        if not (self._options.key and self._options.ssh_from and instance.address):
+            return instance
+        return replace(instance, reach=f"ssh {requests.USER}@{instance.address}")
+
+    def _note(self, launch_id: str, named: str, kind: Kind) -> None:
+        with self._mutex:
+            self._made.setdefault(launch_id, {})[named] = kind
+
+    def _states(self, launch_id: str) -> Iterable[tuple[str, Seen]]:
+        """The states of the machines that this process has started. Raises Failure."""
+        group = self._group(launch_id)
+        with self._mutex:
+            made = dict(self._made.get(launch_id, {}))
+        try:
+            items = [item for named, kind in made.items() for item in listing.made(self._azure, group, named, kind)]
+        except AzureError as error:
+            raise failure(error, doing="say what runs", place=group) from error
+        return [(str(item.name), seen(item)) for item in items]
+
+    def _look(self, launch_id: str | None, work: Callable[[str], T]) -> list[T]:
+        """Ask the subscription of a launch; all that are known when it is not. Raises Failure."""
+        known = (self._homes.get(launch_id) or self._remembered(launch_id).get(ACCOUNT, "")) if launch_id else ""
+        found = []
+        for subscription in (known,) if known else dict.fromkeys((self._azure.subscription, *self._accounts())):
+            try:
+                found.append(work(subscription))
+            except AzureError as error:
+                raise failure(error, doing="say what is there", place=f"subscription {subscription}") from error
+        return found
+
+    def _over(self, wanted: Sequence[str], work: Callable[[str], T]) -> list[tuple[str, T | GoldbakeError]]:
+        """The same work for several regions at once; a region's error is its result."""
+
+        def one(region: str) -> tuple[str, T | GoldbakeError]:
+            try:
+                return region, work(region)
+            except GoldbakeError as error:
+                return region, error
+
+        if len(wanted) < 2:
+            return [one(region) for region in wanted]
+        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(wanted)), thread_name_prefix="regions") as pool:
+            return list(pool.map(one, wanted))
+
+    def _warn(self, text: str) -> None:
+        if self._progress is not None:
+            self._progress.warn(text)

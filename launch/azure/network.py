@@ -1,0 +1,157 @@
+"""The network side of a launch on Azure: a subnet of its own in each region that it uses, with a way out, and who may open SSH."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import AzureError
+from azure.mgmt.network import NetworkManagementClient
+from azure.mgmt.network.models import NatGateway, NetworkSecurityGroup, PublicIPAddress, VirtualNetwork
+
+from goldbake.clouds.azure.errors import failure
+from goldbake.clouds.azure.operations import finished
+from goldbake.clouds.azure.resources import ADDRESS, GATEWAY, NETWORK, RULES, Kind, delete, is_gone, parts
+from goldbake.clouds.failure import Failure
+from goldbake.errors import UsageError
+from launch.azure.request import Site, group_name
+from launch.azure.survey import region_of
+from launch.base import CloudOptions, LaunchSpec
+
+if TYPE_CHECKING:
+    from goldbake.clouds.azure.session import Azure
+
+_SPACE = "10.64.0.0/20"
+"""4,091 addresses, which are nobody's but the launch's: its network is connected to no other."""
+_PATIENCE_S = 300.0
+_SUBNET_PARTS = 2
+
+
+def subnet_region(azure: Azure, options: CloudOptions) -> str:
+    """The region of the subnet that was named; empty when none was. Raises UsageError for what is no subnet, and Failure."""
+    if not options.subnet:
+        return ""
+    hint = "its whole id, as `az network vnet subnet show --query id` has it"
+    try:
+        of = parts(options.subnet)
+    except ValueError as error:
+        raise UsageError(f"--subnet {options.subnet} is no subnet of Azure", hint=hint) from error
+    if len(of.names) != _SUBNET_PARTS:
+        raise UsageError(f"--subnet {options.subnet} is no subnet of Azure", hint=hint)
+    network, subnet = of.names
+    client = azure.client(NetworkManagementClient, of.subscription)
+    try:
+        found = client.virtual_networks.get(of.group, network)
+        client.subnets.get(of.group, network, subnet)
+    except AzureError as error:
+        if is_gone(error):
+            raise UsageError(f"--subnet {options.subnet} is not there", hint=hint) from error
+        raise failure(error, doing="look at the subnet", place=network) from error
+    return region_of(str(found.location or ""))
+
+
+class Networks:
+    """The networks of one launch, one per region: made by whoever needs one first, removed when the launch has no use for it."""
+
+    def __init__(self, azure: Azure, options: CloudOptions) -> None:
+        self._azure = azure
+        self._options = options
+        self._known: dict[str, Site] = {}
+        self._made: dict[str, list[tuple[Kind, str]]] = {}
+        self._users: Counter[str] = Counter()
+        self._needed: set[str] = set()
+        self._mutex = threading.RLock()
+
+    @contextmanager
+    def used(self, region: str) -> Iterator[None]:
+        """While this lasts, the region's network stays."""
+        with self._mutex:
+            self._users[region] += 1
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._users[region] -= 1
+
+    def site(self, spec: LaunchSpec, group: str, region: str) -> Site:
+        """The subnet for machines of this launch in a region, and the rules for them. Raises Failure."""
+        with self._mutex:
+            if region not in self._known:
+                try:
+                    rules = self._rules(spec, group, region) if self._options.ssh_from else ""
+                    self._known[region] = Site(self._options.subnet or self._subnet(spec, group, region), rules)
+                except AzureError as error:
+                    raise failure(error, doing="make the network of the agents", place=region) from error
+            return self._known[region]
+
+    def settle(self, region: str) -> list[Failure]:
+        """Machines run in this region: remove the networks of regions that had none free. Returns why one could not be removed."""
+        with self._mutex:
+            self._needed.add(region)
+            problems = []
+            for other in [name for name in self._made if name not in self._needed and not self._users[name]]:
+                self._known.pop(other, None)
+                for kind, name in reversed(self._made.pop(other)):
+                    try:
+                        finished(delete(self._azure, kind, name), doing=f"delete the {kind.name}", place=other, patience=_PATIENCE_S)
+                    except AzureError as error:
+                        problems.append(failure(error, doing=f"delete the {kind.name} {name}", place=other))
+                    except Failure as error:
+                        problems.append(error)
+            return problems
+
+    def _subnet(self, spec: LaunchSpec, group: str, region: str) -> str:
+        """A network with one subnet. Azure gives a new one no way out: a NAT gateway is one, addresses of the machines' own another."""
+        subnet: dict[str, Any] = {"addressPrefix": _SPACE, "defaultOutboundAccess": False}
+        if not self._options.public_address:
+            subnet["natGateway"] = {"id": self._gateway(spec, group, region)}
+        body = {
+            "location": region,
+            "tags": spec.tags(),
+            "properties": {"addressSpace": {"addressPrefixes": [_SPACE]}, "subnets": [{"name": "agents", "properties": subnet}]},
+        }
+        calls = self._azure.client(NetworkManagementClient).virtual_networks
+        poller = calls.begin_create_or_update(group, _named(spec, region), VirtualNetwork(body))
+        return f"{self._id(NETWORK, poller, region)}/subnets/agents"
+
+    def _gateway(self, spec: LaunchSpec, group: str, region: str) -> str:
+        network = self._azure.client(NetworkManagementClient)
+        common = {"location": region, "tags": spec.tags(), "sku": {"name": "Standard"}}
+        address = common | {"properties": {"publicIPAllocationMethod": "Static", "publicIPAddressVersion": "IPv4"}}
+        made = network.public_ip_addresses.begin_create_or_update(group, _named(spec, region, "nat-ip"), PublicIPAddress(address))
+        gateway = common | {"properties": {"publicIpAddresses": [{"id": self._id(ADDRESS, made, region)}]}}
+        poller = network.nat_gateways.begin_create_or_update(group, _named(spec, region, "nat"), NatGateway(gateway))
+        return self._id(GATEWAY, poller, region)
+
+    def _rules(self, spec: LaunchSpec, group: str, region: str) -> str:
+        """Rules of this launch alone, which let SSH in; what they do not name stays closed."""
+        rule = {
+            "name": "ssh",
+            "properties": {
+                "priority": 100,
+                "direction": "Inbound",
+                "access": "Allow",
+                "protocol": "Tcp",
+                "sourceAddressPrefix": self._options.ssh_from,
+                "sourcePortRange": "*",
+                "destinationAddressPrefix": "*",
+                "destinationPortRange": "22",
+            },
+        }
+        body = {"location": region, "tags": spec.tags(), "properties": {"securityRules": [rule]}}
+        calls = self._azure.client(NetworkManagementClient).network_security_groups
+        return self._id(RULES, calls.begin_create_or_update(group, _named(spec, region, "ssh"), NetworkSecurityGroup(body)), region)
+
+    def _id(self, kind: Kind, poller: Any, region: str) -> str:
+        """The id of what was made, which is remembered for the case that this region is left."""
+        made = finished(poller, doing=f"make the {kind.name} of the agents", place=region, patience=_PATIENCE_S)
+        found = str(made.id)
+        self._made.setdefault(region, []).append((kind, found))
+        return found
+
+
+def _named(spec: LaunchSpec, region: str, what: str = "") -> str:
+    return "-".join(filter(None, (group_name(spec.launch_id), region, what)))

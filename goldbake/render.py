@@ -29,8 +29,10 @@ MANIFEST = "/usr/share/goldbake/manifest.json"
 """The manifest in an image of a cloud, as `provenance.IN_IMAGE` says it."""
 
 _LOGIN = "packer"
+"""The user that Google's and Azure's guest agents make for Packer's key."""
+
 _ANYBODY = ("0.0.0.0/0",)
-"""The user that Google's guest agent makes for Packer's key."""
+"""Without a rule nobody reaches a VM behind a Standard public address."""
 
 
 def render(plan: BakePlan, *, templates: Path | None = None, checking: bool = False) -> dict[str, str]:

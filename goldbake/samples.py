@@ -51,6 +51,7 @@ def samples(cloud: Cloud, scripts: Path, *, checking: bool = False) -> Iterator[
             zero = "00000000-0000-0000-0000-000000000000"
             variables |= {
                 "gallery_version": "0.0.1",
+                "source_version": "0.0.1",
                 "subscription_id": zero,
                 "tenant_id": zero,
                 "client_id": zero,

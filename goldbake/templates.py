@@ -17,7 +17,7 @@ from goldbake.plan import AgentSource, BakePlan, plan
 from goldbake.render import write
 from goldbake.samples import samples
 
-CHECKED = (Cloud.AWS, Cloud.GCP)
+CHECKED = (Cloud.AWS, Cloud.GCP, Cloud.AZURE)
 """Clouds whose images are checked by a Packer build of its own."""
 
 

@@ -93,6 +93,7 @@ def problems(name: str, image: Image) -> list[Problem]:
         *_others(image),
         *_aws(image),
         *_gcp(image),
+        *_azure(image),
     ]
 
 
@@ -245,3 +246,24 @@ def _gcp_accelerator(image: Image) -> Iterator[Problem]:
     if gcp.accelerator_count not in counts:
         what = f"a machine has {', '.join(map(str, counts[:-1]))} or {counts[-1]} {gcp.accelerator}"
         yield Problem(("gcp", "accelerator_count"), what, "write one of these numbers")
+
+
+def _azure(image: Image) -> Iterator[Problem]:
+    """Settings of Azure that contradict each other; only where the image is for Azure."""
+    if Cloud.AZURE not in image.clouds:
+        return
+    azure = image.azure
+    if azure.address == "private" and not azure.subnet:
+        what = "nobody reaches a private address in a network that the bake makes for itself"
+        yield Problem(("azure", "address"), what, "name a subnet that this machine reaches, or write public")
+    if azure.subnet and azure.ssh_from:
+        what = "in a subnet of yours the rules of its own security group count"
+        yield Problem(("azure", "ssh_from"), what, "leave ssh_from out and let SSH in there")
+    if azure.security == "trusted-launch" and image.driver.variant == "grid":
+        what = "the vGPU driver does not work with a virtual TPM"
+        yield Problem(("azure", "security"), what, "write standard, or the driver's variant compute")
+    seen = {azure.location}
+    for at, copy in enumerate(azure.copies):
+        if copy.region in seen:
+            yield Problem(("azure", "copies", at, "region"), f"{copy.region} has the image already", "name each region once")
+        seen.add(copy.region)

@@ -139,7 +139,7 @@ def test_a_template_that_packer_refuses_stops_all(paths: Paths, packer: StandIns
 
 def test_a_template_that_packer_would_format_otherwise_stops_all(paths: Paths, packer: StandIns, said: io.StringIO) -> None:
     accepting(packer, 'if [ "$1" = fmt ]; then echo "-a=1"; exit 3; fi')
-    with pytest.raises(GoldbakeError, match=r"packer fmt would change .*full/azure:\n-a=1"):
+    with pytest.raises(GoldbakeError, match=r"packer fmt would change .*full/azure-check:\n-a=1"):
         validate_all(paths, Progress(said), (Cloud.AZURE,), None)
 
 

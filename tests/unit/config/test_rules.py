@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from goldbake.config.model import Gpu, Image, Module
@@ -373,3 +375,36 @@ def test_all_settings_of_google_cloud_together_are_fine() -> None:
         "deprecate_older": False,
     }
     assert problems("base", image(clouds=["gcp"], gcp=settings)) == []
+
+
+SUBNET = (
+    "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/lan/subnets/build"
+)
+AZURE = {
+    "a private address that nobody reaches": ({"address": "private"}, {}, ("azure", "address"), "nobody reaches"),
+    "rules for a network that has its own": (
+        {"subnet": SUBNET, "ssh_from": ["192.0.2.0/24"]},
+        {},
+        ("azure", "ssh_from"),
+        "its own security group",
+    ),
+    "a virtual TPM beside the vGPU driver": (
+        {"security": "trusted-launch"},
+        {"gpus": ["a10"], "driver_variant": "grid"},
+        ("azure", "security"),
+        "does not work with a virtual TPM",
+    ),
+    "a copy at home": ({"copies": [{"region": "eastus"}]}, {}, ("azure", "copies", 0, "region"), "has the image already"),
+}
+
+
+@pytest.mark.parametrize(("settings", "changes", "keys", "what"), AZURE.values(), ids=AZURE)
+def test_settings_of_azure_that_contradict_each_other(
+    settings: dict[str, object], changes: dict[str, Any], keys: tuple[str | int, ...], what: str
+) -> None:
+    given = {"gpus": ["t4"]} | changes
+    (found,) = problems("base", image(clouds=["azure"], azure=settings, **given))
+    assert found.keys == keys
+    assert what in found.what
+    assert found.fix
+    assert problems("base", image(clouds=["aws"], azure=settings, gpus=["t4"])) == []

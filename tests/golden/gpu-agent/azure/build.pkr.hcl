@@ -271,9 +271,10 @@ build {
     output     = var.manifest_file
     strip_path = true
     custom_data = {
-      bake  = var.bake
-      cloud = "azure"
-      image = "gpu-agent"
+      bake     = var.bake
+      cloud    = "azure"
+      image    = "gpu-agent"
+      artifact = local.artifact
     }
   }
 }

@@ -1,0 +1,57 @@
+"""Debian's packer 1.6.6, which has a builder for Azure inside, and our templates without what it does not know.
+
+Azure's plugin cannot be had on every machine that tests; this builder asks Resource Manager for the same things in the same order, but for the lines
+named here. It is an instrument of tests: it makes Basic public addresses, which Azure no longer has.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from goldbake import proc
+
+VERSION = "1.6.6"
+
+ARGUMENTS = frozenset(
+    {"public_ip_sku", "skip_create_image", "security_type", "vtpm_enabled", "secure_boot_enabled", "storage_account_type"}
+)
+"""Arguments of azure-arm that this version refuses."""
+BLOCKS = frozenset({'dynamic "spot"', "target_region", "validation"})
+"""Its `validation` finds every value of the environment wrong."""
+FILES = frozenset({"plugins.pkr.hcl"})
+"""It has every builder inside, and takes `required_plugins` for an error."""
+
+_ARGUMENT = re.compile(r"\s*([a-z_]+)\s*=")
+
+
+def reduced(text: str) -> str:
+    """The template without the lines of ARGUMENTS and BLOCKS; nothing else is changed, nothing is added."""
+    kept: list[str] = []
+    depth = 0
+    for line in text.splitlines(keepends=True):
+        if depth or any(line.strip() == f"{block} {{" for block in BLOCKS):
+            depth += line.count("{") - line.count("}")
+            continue
+        found = _ARGUMENT.match(line)
+        if found is None or found[1] not in ARGUMENTS:
+            kept.append(line)
+    return "".join(kept)
+
+
+def reduce(folder: Path) -> None:
+    """Make the templates of a folder fit."""
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    for file in folder.glob("*.pkr.hcl"):
+        file.write_text(reduced(file.read_text()))
+
+
+def unpacked(folder: Path) -> Path:
+    """The program, out of Debian's package; nothing is installed. Raises ProcessError where apt has no such package."""
+    folder.mkdir(parents=True, exist_ok=True)
+    proc.run(["apt-get", "download", "-q", "packer"], cwd=folder, timeout=300)
+    package = next(folder.glob("packer_*.deb"))
+    proc.run(["dpkg", "-x", package, folder / "root"], timeout=120)
+    package.unlink()
+    return folder / "root" / "usr" / "bin" / "packer"

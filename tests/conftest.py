@@ -1,4 +1,4 @@
-"""What tests of all kinds share: a fake AWS, one for a process, because its state is the process's."""
+"""What tests of all kinds share: the fakes of the clouds, one of each for a process: AWS's state is the process's, and each takes a while to load."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.fakes.aws import FakeAws
+    from tests.fakes.gcp import FakeGcp
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +29,25 @@ def fake_aws(running_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         monkeypatch.setenv(name, value)
     yield running_aws
     assert running_aws.crashes == []
+
+
+@pytest.fixture(scope="session")
+def running_gcp() -> Iterator[FakeGcp]:
+    """A fake of Google Cloud that serves until the session ends; use `fake_gcp`."""
+    from tests.fakes.gcp import FakeGcp  # noqa: PLC0415 (reading Google's description takes a fifth of a second, and most tests need none)
+
+    with FakeGcp() as fake:
+        yield fake
+
+
+@pytest.fixture
+def fake_gcp(running_gcp: FakeGcp, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcp]:
+    """An empty project that every SDK of this process finds; nothing of this user's own configuration is read. What breaks Google's description,
+    of the client or of the fake, fails the test.
+    """
+    running_gcp.reset()
+    monkeypatch.delenv("CLOUDSDK_AUTH_ACCESS_TOKEN", raising=False)
+    for name, value in running_gcp.environment().items():
+        monkeypatch.setenv(name, value)
+    yield running_gcp
+    assert running_gcp.crashes == []

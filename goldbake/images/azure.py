@@ -21,8 +21,10 @@ from goldbake import proc
 from goldbake.clouds import tags as names
 from goldbake.clouds.azure.errors import failure, recognised, refused
 from goldbake.clouds.azure.operations import finished
+from goldbake.clouds.azure.quotas import explained
 from goldbake.clouds.azure.resources import VERSION, delete, is_gone, parts
 from goldbake.clouds.azure.session import Azure, setting
+from goldbake.clouds.azure.skus import skus
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.config import base_images
 from goldbake.config.azure import AzureSettings
@@ -96,8 +98,9 @@ class AzureImages:
         return Base(f"{urn}:{newest}", f"{wanted.offer} {wanted.sku}", wanted.publisher, created)
 
     def attempts(self, image: Image) -> Sequence[Attempt]:
-        """On spot first if images.yaml says so; then on demand. Azure chooses the zone itself."""
+        """On spot first if images.yaml says so; then on demand. Azure chooses the zone itself. Raises UsageError for a size that cannot be."""
         settings = image.azure
+        self._require_size(settings)
         where = f"subnet {parts(settings.subnet).name}" if settings.subnet else "a network of its own"
         version = self._version()
         return [
@@ -146,7 +149,10 @@ class AzureImages:
 
     def refusal(self, said: str, image: Image, *, spot: bool) -> Failure | None:
         code = recognised(said)
-        return refused(code, said, doing=_STARTING, place=image.azure.location) if code else None
+        if not code:
+            return None
+        found = refused(code, said, doing=_STARTING, place=image.azure.location)
+        return explained(self._of(image.azure), found, region=image.azure.location, types=[image.azure.vm_size], spot=spot)
 
     def find(self, artifact: str, region: str) -> Mapping[str, Any] | None:
         found = self._get(artifact, region)
@@ -236,6 +242,32 @@ class AzureImages:
         """Three numbers that grow with time: year, month and day, seconds of the day (UTC)."""
         now = datetime.datetime.fromtimestamp(self._now(), datetime.UTC)
         return f"{now.year}.{now.month}{now.day:02}.{now.hour * 3600 + now.minute * 60 + now.second}"
+
+    def _require_size(self, settings: AzureSettings) -> None:
+        """Raise UsageError when the region has no machine of the size, or none for this subscription, or none that this image can start on."""
+        kind, place = settings.vm_size, settings.location
+        look = f"`az vm list-skus --location {place} --size {kind} --all --output table`"
+        found = skus(self._of(settings), place, [kind]).get(kind.lower())
+        if found is None:
+            raise UsageError(
+                f"{place} has no VM size {kind}", hint=f"name another size or location in images.yaml; {look} shows nothing then"
+            )
+        if found.restricted:
+            raise UsageError(
+                f"this subscription may not use {kind} in {place} ({found.restricted})",
+                hint=f"name another size or location in images.yaml, or ask for access with a support request; {look}",
+            )
+        lacks = [
+            text
+            for text, good in (
+                ("does not start images of generation 2", "V2" in found.generations),
+                ("is never spare capacity", found.spot or not settings.spot),
+                ("does not start with Trusted Launch", found.trusted_launch or settings.security == "standard"),
+            )
+            if not good
+        ]
+        if lacks:
+            raise UsageError(f"{kind} in {place} {lacks[0]}", hint=f"name another size in images.yaml (azure.vm_size); {look}")
 
     def _of(self, settings: AzureSettings | None = None) -> Azure:
         with self._mutex:

@@ -146,7 +146,7 @@ class Book:
             listener(event)
 
     def furnish(self) -> None:
-        """The default network with a subnet in every region, and the public images."""
+        """The default network with a subnet and a NAT in every region, its rules, and the public images."""
         network = f"projects/{self.project}/global/networks/default"
         subnets = {region: f"projects/{self.project}/regions/{region}/subnetworks/default" for region in seeds.REGIONS}
         made = {"id": self.new_id(), "creationTimestamp": self.stamp(0)}
@@ -162,6 +162,7 @@ class Book:
                 "region": f"{ROOT}projects/{self.project}/regions/{region}", "selfLink": ROOT + path, "privateIpGoogleAccess": False,
                 "fingerprint": self.fingerprint(path), "purpose": "PRIVATE", "stackType": "IPV4_ONLY",
             }  # fmt: skip
+            self.add_nat(region)
         for name, ports in (("ssh", ["22"]), ("internal", [])):
             path = f"projects/{self.project}/global/firewalls/default-allow-{name}"
             allowed = [{"IPProtocol": "tcp", "ports": ports}] if ports else [{"IPProtocol": "all"}]
@@ -174,6 +175,19 @@ class Book:
         for seed in self.seeds:
             self.tables["images"][seed.id] = self._image(seed)
         self.furnished = {path for rows in self.tables.values() for path in rows}
+
+    def add_nat(self, region: str) -> None:
+        """A router that leads instances without a public address out, for all subnets of the default network in this region."""
+        path = f"projects/{self.project}/regions/{region}/routers/nat"
+        self.tables["routers"][path] = {
+            "kind": "compute#router", "id": self.new_id(), "creationTimestamp": self.stamp(0), "name": "nat", "selfLink": ROOT + path,
+            "network": f"{ROOT}projects/{self.project}/global/networks/default", "region": f"{ROOT}projects/{self.project}/regions/{region}",
+            "encryptedInterconnectRouter": False,
+            "nats": [{
+                "name": "nat", "natIpAllocateOption": "AUTO_ONLY", "sourceSubnetworkIpRangesToNat": "ALL_SUBNETWORKS_ALL_IP_RANGES",
+                "enableEndpointIndependentMapping": False, "endpointTypes": ["ENDPOINT_TYPE_VM"], "type": "PUBLIC",
+            }],
+        }  # fmt: skip
 
     def _image(self, seed: Seed) -> Document:
         found: Document = {

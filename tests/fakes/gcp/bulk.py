@@ -40,14 +40,12 @@ def insert(request: Request) -> Document:
     least, names = _counts(request)
     zones = _zones(request)
     shape = body.get("locationPolicy", {}).get("targetShape", "ANY_SINGLE_ZONE" if len(zones) > 1 else "ANY")
-    kind = str(body["instanceProperties"].get("machineType", ""))
-    if "/" in kind:
-        raise invalid("resource.instanceProperties.machineType", kind, "The machine type is named without its zone.")
-    offering = [zone for zone in zones if start.offered(book, zone, kind)]
+    kinds = _kinds(request)
+    offering = [zone for zone in zones if any(start.offered(book, zone, kind) for kind in kinds)]
     if not offering:
-        text = f"Machine type with name '{kind}' does not exist in any of the zones {', '.join(zones)}."
-        raise invalid("resource.instanceProperties.machineType", kind, text)
-    rounds = _made(request, names, offering, shape)
+        text = f"Machine type with name '{kinds[0]}' does not exist in any of the zones {', '.join(zones)}."
+        raise invalid("resource.instanceProperties.machineType", kinds[0], text)
+    rounds = _made(request, names, offering, kinds, shape)
     made = sum(len(one.made) for one in rounds.values())
     fault = book.faults.take("operation", request.method, request.call.zone, request.call.type, request.call.spot)
     errors: list[Document] = []
@@ -122,26 +120,46 @@ def _zones(request: Request) -> list[str]:
     return found
 
 
-def _made(request: Request, names: Sequence[str], zones: Sequence[str], shape: str) -> dict[str, Round]:
+def _kinds(request: Request) -> list[str]:
+    """The machine types that the instances may have, best first. Raises Refused."""
+    body = request.body
+    selections = body.get("instanceFlexibilityPolicy", {}).get("instanceSelections", {})
+    kind = str(body["instanceProperties"].get("machineType", ""))
+    if selections and (kind or "zone" in request.path):
+        text = "Instance flexibility is for regions only, and takes the place of the machine type."
+        raise invalid("resource.instanceFlexibilityPolicy", "", text)
+    ranked = sorted(selections.values(), key=lambda one: int(one.get("rank", 0)))
+    found = [name for one in ranked for name in one.get("machineTypes", ())] if selections else [kind]
+    for name in found:
+        if "/" in name or not name:
+            raise invalid("resource.instanceProperties.machineType", name, "The machine type is named without its zone.")
+    return found
+
+
+def _made(request: Request, names: Sequence[str], zones: Sequence[str], kinds: Sequence[str], shape: str) -> dict[str, Round]:
     """Try to place each instance, as the target shape says."""
+    book, properties = request.book, request.body["instanceProperties"]
     rounds: dict[str, Round] = {zone: Round() for zone in zones}
     if shape == "ANY_SINGLE_ZONE":
-        properties = request.body["instanceProperties"]
-        kind, spot = str(properties["machineType"]), properties.get("scheduling", {}).get("provisioningModel") == "SPOT"
-        best = max(zones, key=lambda zone: min(len(names), request.book.capacity.get((zone, kind, spot), len(names))))
-        rounds = {best: Round()}
+        spot = properties.get("scheduling", {}).get("provisioningModel") == "SPOT"
+        room = {
+            zone: sum(book.capacity.get((zone, kind, spot), len(names)) for kind in kinds if start.offered(book, zone, kind))
+            for zone in zones
+        }
+        rounds = {max(zones, key=lambda zone: min(len(names), room[zone])): Round()}
     order = list(rounds)
     for number, name in enumerate(names):
-        tried = order[number % len(order) :] + order[: number % len(order)] if shape == "BALANCED" else order
-        for zone in tried:
-            wanted = start.plan(request, zone, request.body["instanceProperties"], name)
+        turn = number % len(order) if shape == "BALANCED" else 0
+        tried = [(zone, kind) for kind in kinds for zone in order[turn:] + order[:turn] if start.offered(book, zone, kind)]
+        for zone, kind in tried:
+            wanted = start.plan(request, zone, {**properties, "machineType": kind}, name)
             errors, status, ends = start.outcome(request, wanted)
             if not errors:
                 rounds[zone].made.append((wanted, ends))
                 rounds[zone].target += 1
-                request.book.tables["instances"][wanted.path] = wanted.document  # the next one counts it
+                book.tables["instances"][wanted.path] = wanted.document  # the next one counts it
                 break
-            if zone == tried[-1]:
+            if (zone, kind) == tried[-1]:
                 rounds[zone].failed.append((wanted, errors, status))
                 rounds[zone].target += 1
     for one in rounds.values():

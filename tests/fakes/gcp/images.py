@@ -104,7 +104,8 @@ def insert(request: Request) -> Document:
 
     def effect() -> None:
         row["status"] = "READY"
-        book.tell(Event("imaged", zone_in(origin), "", path, origin.rpartition("/")[2]))
+        if "sourceDisk" in row:
+            book.tell(Event("imaged", zone_in(origin), "", path, origin.rpartition("/")[2]))
 
     answer = operations.begin(request, "insert", path, effect, target_id=row["id"])
     if "error" in book.operations[f"{request.scope}/operations/{answer['name']}"].document:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.fakes.gcp import seeds
@@ -30,20 +30,25 @@ def page(request: Request, rows: Mapping[str, Document], kind: str, schema: str)
     return answer
 
 
-def aggregated(request: Request, rows: Mapping[str, Document], kind: str, schema: str, *, regional: bool = False) -> Document:
-    """One page over all zones or regions. What cannot be reached is named, if the caller takes a part; else the call fails. Raises Refused."""
+ZONAL = tuple(f"zones/{name}" for name in seeds.zones())
+REGIONAL = tuple(f"regions/{name}" for name in seeds.REGIONS)
+
+
+def aggregated(
+    request: Request, rows: Mapping[str, Document], kind: str, schema: str, *, scopes: Sequence[str] = ZONAL, word: str = ""
+) -> Document:
+    """One page over all of these scopes, each with its resources under `word` (the method's own by default). What cannot be reached is named, if the caller takes a part; else the call fails. Raises Refused."""
     book = request.book
-    gone = set() if regional else set(book.unreachable)
+    gone = set(book.unreachable) if scopes is ZONAL else set()
     if gone and request.query.get("returnPartialSuccess") != "true":
         raise Refused("backendError", f"The zone 'projects/{book.project}/zones/{min(gone)}' cannot be reached.", 503)
     chosen, token = _chosen(
         request, {path: row for path, row in rows.items() if not any(f"/zones/{zone}/" in path for zone in gone)}, schema
     )
     items: dict[str, Document] = {}
-    scopes = [f"regions/{name}" for name in seeds.REGIONS] if regional else [f"zones/{name}" for name in seeds.zones()]
     for scope in scopes:
         found = [row for path, row in chosen.items() if f"/{scope}/" in path]
-        items[scope] = {request.table: found} if found else {"warning": _nothing(scope)}
+        items[scope] = {word or request.table: found} if found else {"warning": _nothing(scope)}
     for zone in sorted(gone):
         items[f"zones/{zone}"] = {"warning": {"code": "UNREACHABLE", "message": f"The zone {zone} cannot be reached."}}
     answer: Document = {

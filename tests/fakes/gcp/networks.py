@@ -35,7 +35,7 @@ def aggregated_of(kind: str, schema: str) -> Handler:
 
     def found(request: Request) -> Document:
         rows = {path: row for path, row in request.book.tables[request.table].items() if path.startswith(f"projects/{request.project}/")}
-        return listing.aggregated(request, rows, kind, schema, regional=True)
+        return listing.aggregated(request, rows, kind, schema, scopes=listing.REGIONAL)
 
     return found
 

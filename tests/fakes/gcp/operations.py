@@ -136,10 +136,20 @@ def list_(request: Request) -> Document:
     return listing.page(request, rows, "compute#operationList", "Operation")
 
 
+def aggregated(request: Request) -> Document:
+    """The operations of every zone and region, and the global ones."""
+    rows = {path: one.document for path, one in request.book.operations.items() if path.startswith(f"projects/{request.project}/")}
+    scopes = (*listing.ZONAL, *listing.REGIONAL, "global")
+    return listing.aggregated(request, rows, "compute#operationAggregatedList", "Operation", scopes=scopes, word="operations")
+
+
 UNLOCKED = frozenset(f"compute.{scope}Operations.wait" for scope in ("zone", "region", "global"))
 """Methods that lock for themselves."""
 METHODS: Methods = {
-    f"compute.{scope}Operations.{name}": function
-    for scope in ("zone", "region", "global")
-    for name, function in (("get", get), ("wait", wait), ("list", list_))
+    "compute.globalOperations.aggregatedList": aggregated,
+    **{
+        f"compute.{scope}Operations.{name}": function
+        for scope in ("zone", "region", "global")
+        for name, function in (("get", get), ("wait", wait), ("list", list_))
+    },
 }

@@ -335,7 +335,9 @@ class FakeGcp:
         call = Call(0, match.method.id, parameters, without_secrets(document), match.path.get("zone", ""))
         if isinstance(document, dict) and call.method.endswith(("instances.insert", "nstances.bulkInsert")):
             body = document.get("instanceProperties", document)
-            call.type = last(str(body.get("machineType", "")))
+            choices = (document.get("instanceFlexibilityPolicy") or {}).get("instanceSelections") or {}
+            kinds = [name for one in choices.values() for name in one.get("machineTypes", ())]
+            call.type = last(str(body.get("machineType") or next(iter(kinds), "")))
             scheduling = body.get("scheduling") or {}
             call.spot = scheduling.get("provisioningModel") == "SPOT" or bool(scheduling.get("preemptible"))
         with self._mutex:

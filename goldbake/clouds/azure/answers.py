@@ -63,6 +63,8 @@ def said_in_text(text: str, depth: int = 0) -> Iterator[Said]:
             document, _ = _JSON.raw_decode(text, start)
         except ValueError:
             continue
+        except RecursionError:  # brackets without end: no answer of Azure
+            break
         found = [said for one in (document if isinstance(document, list) else [document]) for said in said_in(one, depth)]
         if found:
             yield from found

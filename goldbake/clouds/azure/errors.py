@@ -69,11 +69,12 @@ def failure(error: AzureError, *, doing: str, place: str) -> Failure:
     """What an error of the SDK means. `doing` is what was tried, as `start a Standard_NC4as_T4_v3`; `place` a region, or zone."""
     told = _told(error)
     status = int(getattr(error, "status_code", 0) or 0)
-    if told.code in {kind.__name__ for kind in type(error).__mro__}:
-        names = [kind.__name__ for kind in type(error).__mro__]
+    names = [kind.__name__ for kind in type(error).__mro__]
+    if told.code in names:  # the SDK's own: no answer, or one in which there is no code
+        if status >= 500 or status == _TOO_MANY:
+            return _refused(Said(str(status), told.words), doing=doing, place=place, status=status)
         row = next((found for name in names if (found := _row(name, told.words)) is not None), None)
-        if row is not None and (row.code != "HttpResponseError" or status < 500) and status != _TOO_MANY:
-            return _failure(row, told, f"could not {doing} in {place}", place)
+        return _failure(row, told, f"could not {doing} in {place}", place)
     return _refused(told, doing=doing, place=place, status=status)
 
 
@@ -103,7 +104,7 @@ def _told(error: AzureError) -> Said:
     """The most telling code of an exception with its words."""
     found = list(said_in(_document(error)))
     if not found and isinstance(error, HttpResponseError) and error.error is not None:
-        found = [Said(error.error.code or "", error.error.message or "")]
+        found = [Said(str(error.error.code or ""), str(error.error.message or ""))]
     found = found or list(said_in_text(str(error.message)))
     if found:
         return _best(found)
@@ -122,7 +123,7 @@ def _document(error: AzureError) -> Any:
     response = getattr(error, "response", None)
     try:
         return json.loads(response.text()) if response is not None else None
-    except (AzureError, ValueError, AttributeError, TypeError):
+    except (AzureError, ValueError, AttributeError, TypeError, RecursionError):
         return None
 
 

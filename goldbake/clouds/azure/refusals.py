@@ -180,7 +180,9 @@ _FAMILY_QUOTA = "The quota of this region for this family of sizes, counted in v
 _DISK_SMALL = "The disk is smaller than the image's: {action} needs at least that."
 _SMALL_FIX = "a larger --disk, or none of your own"
 _TRUSTED = "The size or the image cannot start with Trusted Launch (Secure Boot, vTPM)."
-_TRUSTED_FIX = "another --instance-type, or bake an image without it: secure_boot: false in images.yaml"
+_TRUSTED_FIX = "another --instance-type, or bake an image without it: azure.security: standard in images.yaml"
+_MUST_TRUST = "The image definition starts machines with Trusted Launch only."
+_MUST_TRUST_FIX = "bake it with azure.security: trusted-launch in images.yaml, or into another azure.definition"
 _GENERATION = "The size cannot start an image of this generation; goldbake's images are of generation 2."
 _OFFERED = "This region does not offer this size."
 
@@ -212,11 +214,46 @@ WORDED = (
         worded
         for code in ("InvalidParameter", "BadRequest", "OperationNotAllowed")
         for worded in (
+            _request(code, "only supports creation of VMs", _MUST_TRUST, _MUST_TRUST_FIX),
             _request(code, "TrustedLaunch", _TRUSTED, _TRUSTED_FIX),
             _request(code, "Trusted Launch", _TRUSTED, _TRUSTED_FIX),
             _request(code, "securityType", _TRUSTED, _TRUSTED_FIX),
             _request(code, "Hypervisor Generation", _GENERATION, "another --instance-type"),
         )
+    ),
+    Worded(
+        "Capacity Restrictions",
+        Refusal("SkuNotAvailable", Scope.REGION, "Azure has no free machine of this size in this region.", MORE, KARPENTER),
+    ),
+    Worded(
+        "is not available in",
+        Refusal(
+            "GalleryImageNotFound",
+            Scope.REGION,
+            "The image version is not in this region; just after a bake its copy may still be under way.",
+            "`./inv images --cloud azure` shows its regions; azure.copies in images.yaml adds one",
+            "terraform-azurerm-caf#852 and cloud-api-adaptor#1709, which have the words",
+        ),
+    ),
+    Worded(
+        "is not authorized to access linked subscription",
+        Refusal(
+            "LinkedAuthorizationFailed",
+            Scope.ACCOUNT,
+            "Something that the request uses lies in a subscription of another directory (tenant).",
+            "name one of the same directory: --subnet, --identity, or the gallery of the image",
+            "azure-cli#27299, which has the words",
+        ),
+    ),
+    Worded(
+        "cannot be purchased",
+        Refusal(
+            "ResourcePurchaseValidationFailed",
+            Scope.ACCOUNT,
+            "The subscription may not buy this offer of the Marketplace, because of its country or its way of payment.",
+            "use another base image: those of goldbake cost nothing",
+            "https://learn.microsoft.com/azure/virtual-machines/linux/cli-ps-findimage",
+        ),
     ),
     Worded(
         "Allowed locations",

@@ -12,7 +12,7 @@ THROTTLING = "https://learn.microsoft.com/azure/azure-resource-manager/managemen
 NETWORK_PAGE = "https://learn.microsoft.com/troubleshoot/azure/virtual-network/virtual-network-troubleshoot-cannot-delete-vnet"
 GALLERIES = "https://learn.microsoft.com/azure/virtual-machines/troubleshooting-shared-images"
 CORE = "azure-core, azure/core/exceptions.py"
-PACKER = "what azure-arm of Packer and its fake were seen to do"
+POLLING = "azure-core, azure/core/polling: an operation can say Failed and nothing else"
 
 NETWORK = "check the network and HTTPS_PROXY; `./inv doctor --cloud azure` shows whether Azure answers"
 IMAGES = "`./inv images --cloud azure` shows what is baked, and in which regions"
@@ -75,6 +75,11 @@ PASSING = (
         ("InUseNetworkSecurityGroupCannotBeDeleted", "Something that uses the network security group is still there.", AGAIN),
         ("PublicIPAddressCannotBeDeleted", "The address is still attached.", AGAIN),
         ("PublicIPAddressInUse", "The address is still attached.", AGAIN),
+        ("InUseNatGatewayCannotBeDeleted", "A subnet still uses the NAT gateway.", AGAIN),
+        ("NatGatewayInUseBySubnet", "A subnet still uses the NAT gateway.", AGAIN),
+        ("PublicIpAddressInUseByNatGateway", "The NAT gateway still uses the address.", AGAIN),
+        ("DiskInUse", "The disk is still attached.", AGAIN),
+        ("CannotDeleteVmScaleSetDuringOngoingOperation", "Another change of the scale set is under way.", AGAIN),
         ("CannotDeleteResource", "Something that depends on it is still there.", AGAIN),
         ("ResourceInUse", "Something that depends on it is still there.", AGAIN),
     ),
@@ -207,7 +212,7 @@ REQUEST = (
     ),
     *rows(
         Scope.ZONE,
-        PACKER,
+        POLLING,
         (
             NO_CODE,
             "Azure took the request, and then only said that it failed.",

@@ -82,11 +82,12 @@ def refused(code: str, said: str, *, doing: str, place: str, details: Mapping[st
 
     `details` are the error's own: of a quota `metric`, `limit` and `location`, of an API `service` and `consumer`. `status` is that of HTTP.
     """
-    row = row_of(code, said)
+    values = _values(said, place, details or {})
+    row = row_of(code, f"{said} {values['metric']}")
     if row is None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         row = ERRORS["backendError"]
     row = row or row_of(_BY_STATUS.get(status, ""), said)
-    return _failure(row, code, said, f"Google would not {doing} in {place}", _values(said, place, details or {}))
+    return _failure(row, code, said, f"Google would not {doing} in {place}", values)
 
 
 def row_of(code: str, said: str) -> Refusal | None:
@@ -131,6 +132,8 @@ def _values(said: str, place: str, details: Mapping[str, str]) -> dict[str, str]
         hit = pattern.search(text)
         if hit:
             found[name] = next(part for part in hit.groups() if part)
+    if "/" in found["metric"]:  # as an operation's details write it: compute.googleapis.com/gpus_all_regions
+        found["metric"] = found["metric"].rpartition("/")[2].upper()
     quota = _QUOTA.search(said)
     if quota:
         found |= {"metric": quota["metric"], "limit": f"{float(quota['limit']):g}", "location": quota["location"] or "all regions together"}

@@ -15,7 +15,7 @@ import google.oauth2.service_account
 from google.cloud import billing_v1, service_usage_v1
 
 from goldbake import proc
-from goldbake.clouds.failure import Failure
+from goldbake.clouds.failure import Failure, Scope
 from goldbake.clouds.gcp import networks, permissions, quotas
 from goldbake.clouds.gcp.errors import RAISED, failure
 from goldbake.clouds.gcp.networks import newest_base
@@ -126,12 +126,13 @@ def _of_project(
         found = proc.find("gcloud")
         yield Finding("gcloud", str(found)) if found else Finding("gcloud", "missing, and needed by IAP", f"install it: {_GCLOUD}")
     try:
-        everywhere = quotas.values(gcp)
+        everywhere = quotas.values(gcp, once=True)
     except Failure as error:
         # Nothing of Compute Engine can be asked: what else there is to say explains why.
         yield Finding("Compute Engine", error.message, error.hint)
-        yield from _apis(gcp, with_iap=with_iap)
-        yield from _billing(gcp)
+        if error.scope is not Scope.RETRY:
+            yield from _apis(gcp, with_iap=with_iap)
+            yield from _billing(gcp)
         return
     places = [_Region(name, types, strict, tuple(bake for bake in bakes if bake.region == name)) for name in regions]
     purposes = (

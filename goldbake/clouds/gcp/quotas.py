@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from google.cloud import compute_v1
 
@@ -108,11 +108,12 @@ def quota_of(kind: MachineType, region: str, *, spot: bool) -> Quota | None:
     return Quota(f"PREEMPTIBLE_{metric}" if spot else metric, region) if metric else None
 
 
-def values(gcp: Gcp, region: str = GLOBAL) -> dict[str, Value]:
-    """Every quota of a region, or of the whole project, by its metric. Raises Failure."""
+def values(gcp: Gcp, region: str = GLOBAL, *, once: bool = False) -> dict[str, Value]:
+    """Every quota of a region, or of the whole project, by its metric; `once`: not asked again when Google is not reached. Raises Failure."""
     try:
         if region == GLOBAL:
-            found = gcp.client(compute_v1.ProjectsClient).get(project=gcp.project).quotas
+            more: Any = {"retry": None} if once else {}
+            found = gcp.client(compute_v1.ProjectsClient).get(project=gcp.project, **more).quotas
         else:
             found = gcp.client(compute_v1.RegionsClient).get(project=gcp.project, region=region).quotas
     except RAISED as error:

@@ -184,7 +184,8 @@ ACCESS_WORDED = (
     *_policy(
         "compute.requireShieldedVm",
         f"An organization policy ({{constraint}}) demands Shielded VMs with Secure Boot{ORGANIZATION}.",
-        "bake with `secure_boot: true` in images.yaml (docs/how-to/gcp.md says with which driver), or in a project that it leaves out",
+        "bake and launch in a project that it leaves out: the driver's modules are signed by nobody that Secure Boot trusts, see"
+        " docs/how-to/gcp.md",
         "https://github.com/GoogleCloudPlatform/compute-image-tools/issues/1834",
     ),
     *_policy(

@@ -115,8 +115,8 @@ CALLS: Mapping[str, Needs] = {
     "compute.zones.get": Needs((_BAKE, _LAUNCH, _DOCTOR), ("compute.zones.get",)),
     "compute.zones.list": Needs((_BAKE, _LAUNCH, _DOCTOR), ("compute.zones.list",)),
     "cloudbilling.projects.getBillingInfo": Needs((_DOCTOR,), ("resourcemanager.projects.get",)),
-    "cloudresourcemanager.projects.get": Needs((_DOCTOR,), ("resourcemanager.projects.get",)),
-    "cloudresourcemanager.projects.testIamPermissions": Needs((_DOCTOR,)),
+    "cloudresourcemanager.v3.projects.get": Needs((_DOCTOR,), ("resourcemanager.projects.get",)),
+    "cloudresourcemanager.v3.projects.testIamPermissions": Needs((_DOCTOR,)),
     "serviceusage.services.batchGet": Needs((_DOCTOR,), ("serviceusage.services.get", "serviceusage.services.use")),
 }
 """Method, as Google's API descriptions name it → what it needs. A test holds every call that the code makes against this."""

@@ -19,6 +19,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.oauth2.credentials import Credentials
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ConnectionError as Unreached
+from requests.exceptions import ProxyError, SSLError
 
 from goldbake.errors import MissingError, UsageError
 
@@ -35,7 +36,7 @@ NO_PROJECT = f"set {PROJECTS[0]}, or `gcloud config set project PROJECT`; bakes 
 _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 _CONNECT_S = 10
 _ANSWER_S = 60
-_PATIENCE_S = 60
+_PATIENCE_S = 30
 """How long a reading call is made again while the service is not there or asks for less."""
 _CONNECTIONS = 32
 _COMPUTE_PATH = "/compute/v1"
@@ -187,7 +188,7 @@ def _may_pass(error: BaseException) -> bool:
     if isinstance(error, exceptions.GoogleAPICallError):
         reasons = {found.get("reason") for found in error.errors if isinstance(found, dict)}
         return isinstance(error, exceptions.ServerError | exceptions.TooManyRequests) or not reasons.isdisjoint(_BUSY)
-    return isinstance(error, Unreached)
+    return isinstance(error, Unreached) and not isinstance(error, ProxyError | SSLError)
 
 
 _predicate: Callable[[Exception], bool] = _may_pass

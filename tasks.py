@@ -133,7 +133,9 @@ CA = "a file of certificates to trust besides the system's"
 @task(
     iterable=["label"],
     help={
-        "cloud": "where: " + CLOUD,
+        "cloud": "where: "
+        + CLOUD
+        + "; several with commas: the first that has room, best first; with prices, as aws:0.53,gcp:0.45, the cheapest first",
         "image": "an image of images.yaml; without it the newest baked one",
         "artifact": "exactly this AMI, image or file",
         "organization": ORGANIZATION,
@@ -155,7 +157,8 @@ CA = "a file of certificates to trust besides the system's"
         "cpus": "local VMs only: processors of each (2)",
         "memory": "local VMs only: MiB of memory of each (2048)",
         "ssh-key": "a file with a public key that may log in; AWS: the name of a key pair",
-        "region": "clouds only: where to try, best first: A,B; without it where the image is",
+        "region": "clouds only: where to try, best first: A,B; without it where the image is; with several clouds aws:A,gcp:B, as all that each"
+        " has its own words for",
         "zone": "clouds only: the only zones to try, best first: A,B",
         "instance-type": "clouds only: types that will do, best first: A,B; Google Cloud: N1 with GPUs as n1-standard-8+2xnvidia-tesla-t4;"
         " without it the cheapest with a GPU of the image",
@@ -211,13 +214,31 @@ def launch(
     json: bool = False,
 ) -> None:
     """Start instances from a baked image and wait until each agent is online; the PAT comes from AZP_TOKEN, AZP_TOKEN_FILE or a prompt."""
-    from launch import flags, service  # noqa: PLC0415
+    from launch import anywhere, flags  # noqa: PLC0415
 
-    progress = Progress()
-    (target,) = clouds_from(cloud, most=1)
-    request = service.LaunchRequest(
+    progress, targets = Progress(), flags.in_order(cloud)
+    machines = flags.machines(
+        targets,
+        engine=engine,
+        gpu=gpu,
+        cpus=cpus,
+        memory_mib=memory,
+        ssh_key=ssh_key,
+        region=region,
+        zone=zone,
+        instance_type=instance_type,
+        spot=spot,
+        spot_only=spot_only,
+        subnet=subnet,
+        public_ip=public_ip,
+        ssh_from=ssh_from,
+        identity=identity,
+        disk_gib=disk,
+        warm_up_mib_s=warm_up,
+        resource_group=resource_group,
+    )
+    request = anywhere.LaunchRequest(
         **flags.service(organization, pool, progress),
-        cloud=target,
         image=image or None,
         artifact=artifact or None,
         count=count,
@@ -232,28 +253,8 @@ def launch(
         timeout=flags.duration(timeout, "--timeout"),
         create_pool=create_pool,
         unchecked=unchecked,
-        **flags.machine(
-            target,
-            engine=engine,
-            gpu=gpu,
-            cpus=cpus,
-            memory_mib=memory,
-            ssh_key=ssh_key,
-            region=region,
-            zone=zone,
-            instance_type=instance_type,
-            spot=spot,
-            spot_only=spot_only,
-            subnet=subnet,
-            public_ip=public_ip,
-            ssh_from=ssh_from,
-            identity=identity,
-            disk_gib=disk,
-            warm_up_mib_s=warm_up,
-            resource_group=resource_group,
-        ),
     )
-    found = service.launch(Paths.from_environment(), progress, request)
+    found = anywhere.launch(Paths.from_environment(), progress, anywhere.each(request, machines))
     emit(report.launched(found), found.document(), as_json=json)
 
 

@@ -114,6 +114,7 @@ def launched(found: LaunchReport) -> str:
     online = sum(one.online for one in found.started)
     lines = [
         table(("AGENT", "KIND", "PLACE", "SECONDS"), rows),
+        *(f"tried     {one.cloud} for {one.seconds:.1f} s: {one.code}" for one in found.tried),
         f"launch    {found.launch_id} of {found.image}: {online} of {len(found.started)} online after {found.seconds:.1f} s",
         f"pool      {found.pool}: {found.pool_page}",
         *(f"shell     {one.instance.reach}" for one in found.started if one.instance.reach),

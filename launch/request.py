@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,22 @@ class LaunchRequest:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """A cloud that was tried before another one had room, and why it was left."""
+
+    cloud: Cloud
+    code: str
+    """The cloud's own word, or no-capacity, missing, no-image."""
+    why: str
+    seconds: float
+    left: str = ""
+    """The launch of which something could not be removed there; empty: nothing is left."""
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self) | {"cloud": self.cloud.value, "seconds": round(self.seconds, 3)}
+
+
+@dataclass(frozen=True)
 class LaunchReport:
     """What runs now."""
 
@@ -59,6 +75,8 @@ class LaunchReport:
     seconds: float
     started: tuple[Started, ...]
     notes: tuple[str, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    """The clouds that had nothing, in the order in which they were asked."""
 
     def document(self) -> dict[str, Any]:
         """The JSON document of the outer contract."""
@@ -73,4 +91,5 @@ class LaunchReport:
             "seconds": round(self.seconds, 3),
             "instances": [found.document() for found in self.started],
             "notes": list(self.notes),
+            "tried": [one.document() for one in self.tried],
         }

@@ -31,7 +31,7 @@ from launch.userdata import UserData
 
 __all__ = [
     "LaunchReport", "LaunchRequest", "RemovalPlan", "RemovalReport", "destroy", "entries", "find_image", "instances", "instances_folder",
-    "launch", "launches", "plan_destroy", "plan_reap", "reap",
+    "launch", "launches", "plan_destroy", "plan_reap", "reap", "require_sense",
 ]  # fmt: skip
 
 _SEALS_AT_ONCE = 16
@@ -54,7 +54,7 @@ def launch(
     with a message that names what is left.
     """
     began = clock()
-    _require_sense(request)
+    require_sense(request)
     launch_id = (new_id or tags.new_id)()
     organization = organization_url(request.organization)
     record = find_image(paths, request)
@@ -122,6 +122,16 @@ def launch(
         started=started,
         notes=notes,
     )
+
+
+def require_sense(request: LaunchRequest) -> None:
+    """Raise UsageError or MissingError for what no cloud could do."""
+    if not 1 <= request.count <= 1000:
+        raise UsageError(f"--count {request.count} cannot be", hint="at least 1 and at most 1000")
+    if request.ttl < 60:
+        raise UsageError(f"--ttl of {request.ttl} s is over before an agent is online", hint="at least a minute, as 4h or 90m")
+    if not request.pat:
+        raise MissingError("there is no PAT", hint="set AZP_TOKEN, or AZP_TOKEN_FILE to a file that holds it")
 
 
 def instances(
@@ -308,15 +318,6 @@ def _keep_consoles(paths: Paths, launcher: Launcher, entry: Entry, error: BaseEx
 
 def _current(journal: Journal, entry: Entry) -> Entry:
     return journal.read(entry.launch_id) or entry
-
-
-def _require_sense(request: LaunchRequest) -> None:
-    if not 1 <= request.count <= 1000:
-        raise UsageError(f"--count {request.count} cannot be", hint="at least 1 and at most 1000")
-    if request.ttl < 60:
-        raise UsageError(f"--ttl of {request.ttl} s is over before an agent is online", hint="at least a minute, as 4h or 90m")
-    if not request.pat:
-        raise MissingError("there is no PAT", hint="set AZP_TOKEN, or AZP_TOKEN_FILE to a file that holds it")
 
 
 def _require_fitting_agent(record: ImageRecord, directory: Directory, organization: str) -> None:

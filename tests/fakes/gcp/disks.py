@@ -8,7 +8,7 @@ from tests.fakes.gcp.labels import set_labels
 from tests.fakes.gcp.paths import path_of
 from tests.fakes.gcp.refused import Refused
 from tests.fakes.gcp.request import Methods, Request
-from tests.fakes.gcp.start import new_disk
+from tests.fakes.gcp.storage import new_disk
 
 
 def insert(request: Request) -> Document:

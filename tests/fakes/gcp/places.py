@@ -8,9 +8,11 @@ from zlib import crc32
 from tests.fakes.gcp import listing, seeds
 from tests.fakes.gcp.book import DEFAULT_QUOTAS, Document
 from tests.fakes.gcp.paths import region_of, url
+from tests.fakes.gcp.quotas import used
 from tests.fakes.gcp.refused import missing
 from tests.fakes.gcp.request import Handler, Methods, Request
-from tests.fakes.gcp.start import DISK_TYPES, offered, used
+from tests.fakes.gcp.start import offered
+from tests.fakes.gcp.storage import DISK_TYPES
 
 OLD = "1969-12-31T16:00:00.000-08:00"
 _REGIONAL = (

@@ -6,59 +6,31 @@ import json
 import shutil
 import tempfile
 import threading
-import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
+from urllib.parse import urlsplit
 
-from tests.fakes.gcp import bulk, contract, disks, images, instances, life, networks, operations, places, projects, refused, state
-from tests.fakes.gcp.access import APIS, TOKEN, Access, refuse_api, refuse_permission
+from tests.fakes.gcp import life, state
+from tests.fakes.gcp.access import APIS, TOKEN, Access
 from tests.fakes.gcp.book import Book, Document
-from tests.fakes.gcp.calls import START, Call, Fault, Faults, without_secrets
-from tests.fakes.gcp.contract import Match
-from tests.fakes.gcp.paths import last
-from tests.fakes.gcp.refused import Broken, Refused, missing
-from tests.fakes.gcp.request import Methods, Request
+from tests.fakes.gcp.calls import Fault, Faults
 from tests.fakes.gcp.seeds import NUMBER, PROJECT, REGION, SEEDS, ZONE, Seed
+from tests.fakes.gcp.serving import Serving
 from tests.fakes.gcp.state import Held
 from tests.fakes.http import Answer, Server
 from tests.fakes.http import document as plain
 
-METHODS: Methods = {
-    **instances.METHODS, **bulk.METHODS, **disks.METHODS, **images.METHODS, **networks.METHODS, **operations.METHODS, **places.METHODS,
-    **projects.METHODS,
-}  # fmt: skip
-_PUBLIC = ("compute.images.get", "compute.images.getFromFamily", "compute.images.list")
 _READING = ("get", "list", "aggregatedList", "getFromFamily", "wait", "getIamPolicy", "getSerialPortOutput", "testIamPermissions", "batchGet",
             "getBillingInfo")  # fmt: skip
 
-Watcher = Callable[[Call], None]
 
-
-class FakeGcp:
+class FakeGcp(Serving):
     """A project, as a context manager, or by `start` and `stop`. There can be several in a process, each with what it holds."""
 
     def __init__(self, port: int = 0, *, project: str = PROJECT, number: str = NUMBER, seeds: Iterable[Seed] = SEEDS) -> None:
-        self.calls: list[Call] = []
-        """Every request that has a method, in the order in which they came."""
-        self.crashes: list[str] = []
-        """What broke the contract, and tracebacks of the fake itself; a test asserts that there is none."""
-        self.keep_answers = True
-        """Each call knows what it was answered."""
-        self.latency_s = 0.0
-        self.before: list[Watcher] = []
-        """Called with each request before it is looked at, in the thread that serves it."""
-        self.after: list[Watcher] = []
-        """Called when it was carried out, before the client gets the answer."""
-        self.book = Book(project, number, tuple(seeds))
-        """Settings (page, lag, operation_s, wait_s, capacity, withheld, unreachable, quotas, policies, …) and what it holds."""
-        self.access = Access(project)
-        self._contract = contract.contract()
-        self._mutex = threading.Lock()
-        self._number = 0
+        super().__init__(Book(project, number, tuple(seeds)))
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="fake-gcp-clock", daemon=True)
         self._home = Path(tempfile.mkdtemp(prefix="fake-gcp-"))
@@ -105,10 +77,6 @@ class FakeGcp:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.port}"
-
-    @property
-    def project(self) -> str:
-        return self.book.project
 
     def environment(self, *, token: bool = False, zone: str = ZONE, region: str = REGION) -> dict[str, str]:
         """The variables that lead SDKs, gcloud and Packer here and nowhere else: with the key of a service account, or with a token instead."""
@@ -225,130 +193,8 @@ class FakeGcp:
                 self.book.pass_time()
 
     def _respond(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer | None:
-        parts = urlsplit(target)
-        if parts.path.startswith("/_"):
-            return self._control(method, parts.path, body)
-        if (method, parts.path) == ("POST", "/token"):
-            status, found = self.access.token(dict(parse_qsl(body.decode("utf-8", "replace"))))
-            return plain(found, status)
-        path = unquote(parts.path)
-        match = self._contract.find(method, path)
-        if match is None:
-            self._crash(f"{method} {path}: there is no such method")
-            return _answered(Refused("internalError", "The fake knows no such method.", 500))
-        query = parse_qs(parts.query, keep_blank_values=True)
-        document, broken = _parsed(body)
-        call = self._record(match, query, document)
-        authorization = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
-        answer = self._watched(call, lambda: self._carried_out(call, match, query, document, broken, authorization))
-        if answer is not None:
-            call.status = answer.status
-            if self.keep_answers:
-                call.kept = answer.body
-        return answer
-
-    def _watched(self, call: Call, work: Callable[[], Answer]) -> Answer | None:
-        for watcher in list(self.before):
-            watcher(call)
-        if self.latency_s:
-            time.sleep(self.latency_s)
-        self.book.pass_time()
-        fault = self._fault(call)
-        if fault is not None and not fault.done:
-            return self._refused(call, fault)
-        answer = work()
-        for watcher in list(self.after):
-            watcher(call)
-        return answer if fault is None else self._refused(call, fault)
-
-    def _fault(self, call: Call) -> Fault | None:
-        found = self.book.faults.take("insert", call.method, call.zone, call.type, call.spot)
-        if found is None and call.type:
-            found = self.book.faults.take("insert", START, call.zone, call.type, call.spot)
-        return found
-
-    def _refused(self, call: Call, fault: Fault) -> Answer | None:
-        call.code = "dropped" if fault.drop else fault.code
-        return None if fault.drop else _answered(Refused(fault.code, fault.text, fault.http, details=fault.details), call.method)
-
-    def _carried_out(
-        self, call: Call, match: Match, query: Mapping[str, list[str]], document: Any, broken: str, authorization: str
-    ) -> Answer:
-        try:
-            if not self.access.knows(authorization):
-                raise refused.unauthenticated(APIS[call.method.partition(".")[0]][0], call.method)
-            refuse_api(self.book, call.method)
-            problems = [broken] if broken else self._contract.request(match, query, document)
-            if problems:
-                raise Broken("; ".join(problems))
-            return self._said(match, self._handled(call, match, query, document))
-        except Refused as error:
-            call.code = error.reason
-            return _answered(error, call.method)
-        except Broken as error:
-            self._crash(f"{call.method}: {error}")
-        except Exception:
-            self._crash(f"{call.method}\n{traceback.format_exc()}")
-        call.code = "internalError"
-        return _answered(Refused("internalError", f"The fake itself failed: {self.crashes[-1].splitlines()[-1]}", 500), call.method)
-
-    def _handled(self, call: Call, match: Match, query: Mapping[str, list[str]], document: Any) -> Any:
-        handler = METHODS.get(call.method)
-        if handler is None:
-            raise Broken("the fake has no such method")
-        if query.get("alt", ["json"]) != ["json"] or "fields" in query:
-            raise Broken("the fake answers whole documents in JSON")
-        path = dict(match.path)
-        if path.get("project") == self.book.number:
-            path["project"] = self.project
-        request = Request(self.book, call.method, path, {name: "\n".join(values) for name, values in query.items()}, document or {}, call)
-        if "project" in path and path["project"] != self.project:
-            self._refuse_project(call.method, path["project"])
-        if call.method in operations.UNLOCKED:
-            refuse_permission(request)
-            return handler(request)
-        with self.book.lock:
-            refuse_permission(request)
-            return handler(request)
-
-    def _refuse_project(self, method: str, project: str) -> None:
-        """Raise Refused for what one may not do in another project."""
-        known = {seed.project for seed in self.book.seeds} | self.book.projects.keys()
-        if project not in known:
-            raise missing(f"projects/{project}")
-        if method not in _PUBLIC and project not in self.book.projects:
-            raise refused.forbidden(f"compute.{method.split('.')[1]}.{method.split('.')[2]}", f"projects/{project}")
-
-    def _said(self, match: Match, document: Any) -> Answer:
-        with self.book.lock:
-            problems = self._contract.answer(match, document)
-            body = json.dumps(document).encode()
-        if problems:
-            raise Broken("the answer: " + "; ".join(problems))
-        return Answer(200, body, {"Content-Type": "application/json; charset=UTF-8"})
-
-    def _record(self, match: Match, query: Mapping[str, list[str]], document: Any) -> Call:
-        parameters = {
-            **match.path,
-            **{name: ",".join(values) for name, values in query.items() if name not in ("alt", "$alt", "prettyPrint")},
-        }
-        call = Call(0, match.method.id, parameters, without_secrets(document), match.path.get("zone", ""))
-        if isinstance(document, dict) and call.method.endswith(("instances.insert", "nstances.bulkInsert")):
-            body = document.get("instanceProperties", document)
-            choices = (document.get("instanceFlexibilityPolicy") or {}).get("instanceSelections") or {}
-            kinds = [name for one in choices.values() for name in one.get("machineTypes", ())]
-            call.type = last(str(body.get("machineType") or next(iter(kinds), "")))
-            scheduling = body.get("scheduling") or {}
-            call.spot = scheduling.get("provisioningModel") == "SPOT" or bool(scheduling.get("preemptible"))
-        with self._mutex:
-            self._number += 1
-            call.number = self._number
-            self.calls.append(call)
-        return call
-
-    def _crash(self, text: str) -> None:
-        with self._mutex:
-            self.crashes.append(text)
+        path = urlsplit(target).path
+        return self._control(method, path, body) if path.startswith("/_") else self.respond(method, target, headers, body)
 
     def _control(self, method: str, path: str, body: bytes) -> Answer:
         controls: dict[tuple[str, str], Callable[[], Any]] = {
@@ -371,17 +217,3 @@ class FakeGcp:
     def _state(self) -> dict[str, Any]:
         with self.book.lock:
             return state.document(self.book)
-
-
-def _answered(error: Refused, method: str = "compute.") -> Answer:
-    return refused.answer(error, compute=method.startswith("compute."))
-
-
-def _parsed(body: bytes) -> tuple[Any, str]:
-    """The document of a body, None without one; and what is wrong with it."""
-    if not body:
-        return None, ""
-    try:
-        return json.loads(body), ""
-    except ValueError as error:
-        return None, f"the body is no JSON: {error}"

@@ -11,13 +11,14 @@ from typing import Any
 from tests.fakes.gcp import seeds
 from tests.fakes.gcp.book import Book, Document, Machine
 from tests.fakes.gcp.calls import START, Fault
-from tests.fakes.gcp.images import image_of
 from tests.fakes.gcp.labels import refuse_labels
 from tests.fakes.gcp.operations import error
-from tests.fakes.gcp.paths import NAME, last, path_of, region_of, url, zone_in
+from tests.fakes.gcp.paths import NAME, last, path_of, region_of, url
+from tests.fakes.gcp.quotas import over_quota
 from tests.fakes.gcp.refused import Refused, invalid, missing
 from tests.fakes.gcp.request import Request
 from tests.fakes.gcp.schedule import scheduling_of
+from tests.fakes.gcp.storage import disks_of
 
 METADATA_KEY = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 METADATA_VALUE_BYTES = 262_144
@@ -35,7 +36,6 @@ class Plan:
     zone: str
     type: str
     spot: bool
-    gpus: int
     public: bool
     seconds: int = 0
     """Longest life; 0: no limit."""
@@ -58,7 +58,7 @@ def plan(request: Request, zone: str, body: Mapping[str, Any], name: str) -> Pla
     scheduling, seconds = scheduling_of(book, body.get("scheduling", {}), gpu=bool(guests))
     refuse_labels(body.get("labels", {}))
     metadata = metadata_of(book, body.get("metadata", {}))
-    disks, attached = _disks(request, zone, name, body.get("disks", ()), shape)
+    disks, attached = disks_of(request, zone, name, body.get("disks", ()), shape)
     interfaces = [_interface(book, project, zone, path, number, one) for number, one in enumerate(body.get("networkInterfaces") or [{}])]
     accounts = _accounts(book, body.get("serviceAccounts", ()), path)
     shielded = {"enableSecureBoot": False, "enableVtpm": True, "enableIntegrityMonitoring": True, **body.get("shieldedInstanceConfig", {})}
@@ -88,7 +88,7 @@ def plan(request: Request, zone: str, body: Mapping[str, Any], name: str) -> Pla
             document[key] = body[key]
     public = any(one.get("accessConfigs") for one in interfaces)
     spot = scheduling["provisioningModel"] == "SPOT"
-    return Plan(path, document, disks, zone, kind, spot, sum(one["acceleratorCount"] for one in guests), public, seconds)
+    return Plan(path, document, disks, zone, kind, spot, public, seconds)
 
 
 def outcome(request: Request, wanted: Plan) -> tuple[list[Document], int, Fault | None]:
@@ -97,7 +97,7 @@ def outcome(request: Request, wanted: Plan) -> tuple[list[Document], int, Fault 
     for name in (START, request.method):
         if (fault := book.faults.take("operation", name, wanted.zone, wanted.type, wanted.spot)) is not None:
             return [error(fault.code, fault.text, fault.details)], fault.http, None
-    if (found := _over_quota(book, wanted)) is not None:
+    if (found := over_quota(book, wanted.zone, wanted.document)) is not None:
         return [found], 403, None
     key = (wanted.zone, wanted.type, wanted.spot)
     if book.capacity.get(key, 1) < 1:
@@ -140,66 +140,6 @@ def exhausted(project: str, wanted: Plan) -> Document:
         }]}},
     ]  # fmt: skip
     return error("ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", text, details)
-
-
-def used(book: Book, region: str, metric: str) -> float:
-    """How much of a quota is in use; `region` is empty for the project's own."""
-    found = 0.0
-    for path, one in book.tables["instances"].items():
-        if f"/zones/{region}" in path and one["status"] not in ("TERMINATED", "STOPPED"):
-            found += _uses(
-                last(one["machineType"]),
-                one["scheduling"]["provisioningModel"] == "SPOT",
-                one.get("guestAccelerators", ()),
-                any(nic.get("accessConfigs") for nic in one["networkInterfaces"]),
-            ).get(metric, 0.0)
-    if metric in ("DISKS_TOTAL_GB", "SSD_TOTAL_GB"):
-        ssd = metric == "SSD_TOTAL_GB"
-        found += sum(
-            float(one["sizeGb"])
-            for path, one in book.tables["disks"].items()
-            if f"/zones/{region}" in path and (last(one["type"]) in ("pd-ssd", "pd-balanced")) is ssd
-        )
-    for counted in ("firewalls", "networks", "subnetworks", "routers", "snapshots"):
-        if metric == counted.upper():
-            found += len(book.tables[counted])
-    if metric == "IMAGES":
-        found += sum(path.startswith(f"projects/{book.project}/") for path in book.tables["images"])
-    return found
-
-
-def _uses(kind: str, spot: bool, guests: Sequence[Mapping[str, Any]], public: bool) -> dict[str, float]:
-    """Quota metric → what one such instance takes of it."""
-    shape = seeds.SHAPES[kind]
-    cpus = {"n2": "N2_CPUS", "a2": "A2_CPUS"}.get(shape.family, "CPUS")
-    found = {"INSTANCES": 1.0, "PREEMPTIBLE_CPUS" if spot else cpus: float(shape.cpus), "CPUS_ALL_REGIONS": float(shape.cpus)}
-    if public:
-        found["IN_USE_ADDRESSES"] = 1.0
-    for one in guests:
-        metric = seeds.ACCELERATORS[last(one["acceleratorType"])].metric
-        cards = float(one["acceleratorCount"])
-        found["GPUS_ALL_REGIONS"] = found.get("GPUS_ALL_REGIONS", 0.0) + cards
-        if metric:
-            found[f"PREEMPTIBLE_{metric}" if spot else metric] = cards
-    return found
-
-
-def _over_quota(book: Book, wanted: Plan) -> Document | None:
-    """The error of an operation that would take more than a quota has."""
-    document = wanted.document
-    for metric, amount in _uses(wanted.type, wanted.spot, document.get("guestAccelerators", ()), wanted.public).items():
-        region = "" if metric.endswith("_ALL_REGIONS") else region_of(wanted.zone)
-        limit = book.limit(region, metric)
-        if used(book, region, metric) + amount <= limit:
-            continue
-        place = f"in region {region}" if region else "globally"
-        name = metric.replace("_", "-") + ("-per-project-region" if region else "-per-project")
-        info = {
-            "metricName": f"compute.googleapis.com/{metric.lower()}", "limitName": name, "limit": limit,
-            "dimensions": {"region": region} if region else {"global": "global"},
-        }  # fmt: skip
-        return error("QUOTA_EXCEEDED", f"Quota '{metric}' exceeded.  Limit: {limit} {place}.", [{"quotaInfo": info}])
-    return None
 
 
 def _guests(book: Book, project: str, zone: str, shape: seeds.Shape, given: Sequence[Mapping[str, Any]]) -> list[Document]:
@@ -248,88 +188,6 @@ def metadata_of(book: Book, given: Mapping[str, Any]) -> Document:
     return {"kind": "compute#metadata", "fingerprint": book.fingerprint(items), **({"items": items} if items else {})}
 
 
-def _disks(
-    request: Request, zone: str, name: str, given: Sequence[Mapping[str, Any]], shape: seeds.Shape
-) -> tuple[dict[str, Document], list[Document]]:
-    """The new disks by path, and all disks as the instance shows them. Raises Refused."""
-    book, project = request.book, request.project
-    if not given or not given[0].get("boot"):
-        raise invalid("resource.disks", "", "At least one disk is required, and the first of them is the boot disk.")
-    made: dict[str, Document] = {}
-    shown: list[Document] = []
-    for number, one in enumerate(given):
-        device = one.get("deviceName") or f"persistent-disk-{number}"
-        attached: Document = {
-            "kind": "compute#attachedDisk", "type": one.get("type", "PERSISTENT"), "mode": one.get("mode", "READ_WRITE"), "deviceName": device,
-            "index": number, "boot": bool(one.get("boot", False)), "autoDelete": bool(one.get("autoDelete", False)),
-            "interface": one.get("interface", "SCSI"),
-        }  # fmt: skip
-        if one.get("type") == "SCRATCH":
-            if not one.get("autoDelete"):
-                raise invalid(f"resource.disks[{number}].autoDelete", "false", "A scratch disk is deleted with its instance.")
-            shown.append({**attached, "diskSizeGb": "375"})
-            continue
-        if "source" in one:
-            path = path_of(one["source"], project)
-            if path not in book.tables["disks"]:
-                raise missing(path)
-            disk = book.tables["disks"][path]
-            if disk.get("users") and attached["mode"] == "READ_WRITE":
-                raise Refused("resourceInUseByAnotherResource", f"The disk resource '{path}' is already being used by '{disk['users'][0]}'")
-        else:
-            asked = one.get("initializeParams", {})
-            default = name if attached["boot"] else f"{name}-{number}"
-            path = f"projects/{project}/zones/{zone}/disks/{asked.get('diskName') or default}"
-            if path in book.tables["disks"] or path in made:
-                raise Refused("alreadyExists", f"The resource '{path}' already exists")
-            disk = made[path] = new_disk(request, path, asked, f"resource.disks[{number}].initializeParams", shape.architecture)
-        disk["users"] = [url(f"projects/{project}/zones/{zone}/instances/{name}")]
-        disk["lastAttachTimestamp"] = book.stamp()
-        shown.append(
-            {**attached, "source": url(path), "diskSizeGb": disk["sizeGb"], "licenses": disk.get("licenses", []),
-             "guestOsFeatures": disk.get("guestOsFeatures", []), "architecture": disk.get("architecture", "X86_64")}
-        )  # fmt: skip
-    return made, shown
-
-
-def new_disk(request: Request, path: str, asked: Mapping[str, Any], where: str, architecture: str = "") -> Document:
-    """A disk of these parameters, from its image if it has one. Raises Refused."""
-    book, project = request.book, request.project
-    zone = zone_in(path)
-    kind = last(str(asked.get("diskType") or asked.get("type") or "pd-standard"))
-    if not NAME.fullmatch(last(path)):
-        raise invalid(f"{where}.diskName", last(path), "Must be a match of regex '(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)'")
-    if kind not in DISK_TYPES:
-        raise missing(f"projects/{project}/zones/{zone}/diskTypes/{kind}")
-    refuse_labels(asked.get("labels", {}))
-    labels = dict(asked.get("labels", {}))
-    disk: Document = {
-        "kind": "compute#disk", "id": book.new_id(), "creationTimestamp": book.stamp(), "name": last(path), "status": "READY",
-        "zone": url(f"projects/{project}/zones/{zone}"), "selfLink": url(path), "type": url(f"projects/{project}/zones/{zone}/diskTypes/{kind}"),
-        "labelFingerprint": book.fingerprint(labels), "physicalBlockSizeBytes": "4096", "enableConfidentialCompute": False, "satisfiesPzi": True,
-    }  # fmt: skip
-    if labels:
-        disk["labels"] = labels
-    size = int(asked.get("diskSizeGb") or asked.get("sizeGb") or 0)
-    if asked.get("sourceImage"):
-        source = image_of(request, str(asked["sourceImage"]))
-        image = book.tables["images"][source]
-        if architecture and image.get("architecture", "X86_64") != architecture:
-            text = f"The image's architecture {image['architecture']} is not that of the machine type ({architecture})."
-            raise invalid(f"{where}.sourceImage", str(asked["sourceImage"]), text)
-        if size and size < int(image["diskSizeGb"]):
-            text = f"Requested disk size cannot be smaller than the image size ({image['diskSizeGb']} GB)"
-            raise invalid(f"{where}.diskSizeGb", str(size), text)
-        size = size or int(image["diskSizeGb"])
-        disk |= {"sourceImage": url(source), "sourceImageId": image["id"], "architecture": image.get("architecture", "X86_64")}
-        disk |= {key: image[key] for key in ("licenses", "licenseCodes", "guestOsFeatures") if key in image}
-    disk["sizeGb"] = str(size or 500)
-    return disk
-
-
-DISK_TYPES = ("pd-standard", "pd-balanced", "pd-ssd", "pd-extreme", "hyperdisk-balanced", "hyperdisk-extreme", "hyperdisk-throughput")
-
-
 def _interface(book: Book, project: str, zone: str, path: str, number: int, given: Mapping[str, Any]) -> Document:
     """A network interface with its addresses. Raises Refused."""
     region = region_of(zone)
@@ -372,9 +230,11 @@ def _interface(book: Book, project: str, zone: str, path: str, number: int, give
 
 
 def _accounts(book: Book, given: Sequence[Mapping[str, Any]], path: str) -> list[Document]:
-    """The service accounts. Raises Refused."""
+    """The service accounts; an entry without an address and without scopes, as Packer's plugin sends it, is none. Raises Refused."""
     found = []
     for one in given:
+        if not one.get("email") and not one.get("scopes"):
+            continue
         email = book.default_account if one.get("email") in (None, "", "default") else str(one["email"])
         if "iam.serviceAccounts.actAs" in book.forbidden or email not in {book.default_account, *book.accounts}:
             text = f"The user does not have access to service account '{email}'.  User: 'goldbake@{book.project}.iam.gserviceaccount.com'."

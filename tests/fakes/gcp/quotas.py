@@ -1,0 +1,86 @@
+"""Quotas of the project and of its regions: what is in use, and what would be more than there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from tests.fakes.gcp import seeds
+from tests.fakes.gcp.book import Book, Document
+from tests.fakes.gcp.operations import error
+from tests.fakes.gcp.paths import last, region_of
+
+_CPUS = {"n2": "N2_CPUS", "a2": "A2_CPUS"}
+_ENDED = ("TERMINATED", "STOPPED")
+
+
+def used(book: Book, region: str, metric: str) -> float:
+    """How much of a quota is in use; `region` is empty for the project's own."""
+    if metric in ("DISKS_TOTAL_GB", "SSD_TOTAL_GB"):
+        return _gigabytes(book, region, ssd=metric == "SSD_TOTAL_GB")
+    if metric.lower() in ("firewalls", "networks", "subnetworks", "routers", "snapshots"):
+        return float(len(book.tables[metric.lower()]))
+    if metric == "IMAGES":
+        return float(sum(path.startswith(f"projects/{book.project}/") for path in book.tables["images"]))
+    return _running(book, region).get(metric, 0.0)
+
+
+def over_quota(book: Book, zone: str, document: Mapping[str, Any]) -> Document | None:
+    """The error of an operation that starts this instance and would take more than a quota has; None: there is enough."""
+    regional, whole = _running(book, region_of(zone)), None
+    for metric, amount in _uses(document):
+        region = "" if metric.endswith("_ALL_REGIONS") else region_of(zone)
+        if not region:
+            whole = _running(book, "") if whole is None else whole
+        limit = book.limit(region, metric)
+        if (regional if region or whole is None else whole).get(metric, 0.0) + amount <= limit:
+            continue
+        place = f"in region {region}" if region else "globally"
+        info = {
+            "metricName": f"compute.googleapis.com/{metric.lower()}",
+            "limitName": metric.replace("_", "-") + ("-per-project-region" if region else "-per-project"),
+            "limit": limit,
+            "dimensions": {"region": region} if region else {"global": "global"},
+        }
+        return error("QUOTA_EXCEEDED", f"Quota '{metric}' exceeded.  Limit: {limit} {place}.", [{"quotaInfo": info}])
+    return None
+
+
+def _running(book: Book, region: str) -> dict[str, float]:
+    """Quota metric → what the instances of a region, or of all, take of it."""
+    found: dict[str, float] = {}
+    for path, one in book.tables["instances"].items():
+        if f"/zones/{region}" in path and one["status"] not in _ENDED:
+            for metric, amount in _uses(one):
+                found[metric] = found.get(metric, 0.0) + amount
+    return found
+
+
+def _uses(document: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
+    """Quota metrics with what this instance takes of them."""
+    guests = tuple((one["acceleratorType"], one["acceleratorCount"]) for one in document.get("guestAccelerators", ()))
+    public = any("accessConfigs" in nic for nic in document["networkInterfaces"])
+    return _uses_of(document["machineType"], document["scheduling"]["preemptible"], public, guests)
+
+
+@lru_cache(maxsize=256)
+def _uses_of(kind: str, spot: bool, public: bool, guests: tuple[tuple[str, int], ...]) -> tuple[tuple[str, float], ...]:
+    shape = seeds.SHAPES[last(kind)]
+    found = {"INSTANCES": 1.0, "CPUS_ALL_REGIONS": float(shape.cpus)}
+    found["PREEMPTIBLE_CPUS" if spot else _CPUS.get(shape.family, "CPUS")] = float(shape.cpus)
+    if public:
+        found["IN_USE_ADDRESSES"] = 1.0
+    for name, cards in guests:
+        found["GPUS_ALL_REGIONS"] = found.get("GPUS_ALL_REGIONS", 0.0) + cards
+        if metric := seeds.ACCELERATORS[last(name)].metric:
+            found[f"PREEMPTIBLE_{metric}" if spot else metric] = float(cards)
+    return tuple(found.items())
+
+
+def _gigabytes(book: Book, region: str, *, ssd: bool) -> float:
+    return sum(
+        float(one["sizeGb"])
+        for path, one in book.tables["disks"].items()
+        if f"/zones/{region}" in path and (last(one["type"]) in ("pd-ssd", "pd-balanced")) is ssd
+    )

@@ -287,7 +287,7 @@ def test_a_project_of_somebody_else_is_told(fake_gcp: FakeGcp) -> None:
 
 
 def test_google_that_is_not_reached_is_told_at_once(fake_gcp: FakeGcp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", f"http://127.0.0.1:{closed_port()}/compute/v1/")
+    monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", f"{closed_port()}/compute/v1/")
     rows = _look(None)
     assert not _only(rows, "Compute Engine").good
     assert "HTTPS_PROXY" in _only(rows, "Compute Engine").fix

@@ -223,7 +223,7 @@ def test_an_image_of_google_cloud_joins_no_family_before_it_is_checked() -> None
 def test_the_user_that_packer_logs_in_as_goes_last() -> None:
     build = render(planned("gpu-agent", Cloud.GCP))["build.pkr.hcl"]
     assert build.index(f'"sudo rm -rf {UPLOADED}"') < build.index("userdel --force --remove packer")
-    assert 'ssh_username            = "packer"' in gcp_source()
+    assert 'ssh_username            = var.checking ? "goldbake" : "packer"' in gcp_source()
 
 
 def test_the_check_of_an_image_names_no_image_that_exists() -> None:

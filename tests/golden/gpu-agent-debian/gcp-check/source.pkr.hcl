@@ -115,7 +115,7 @@ source "googlecompute" "golden" {
   image_guest_os_features = distinct(concat(var.source_features, local.features))
 
   communicator            = "ssh"
-  ssh_username            = "packer"
+  ssh_username            = var.checking ? "goldbake" : "packer"
   ssh_host                = var.ssh_host != "" ? var.ssh_host : null
   ssh_port                = var.ssh_port
   ssh_timeout             = "15m"

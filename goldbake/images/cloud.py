@@ -65,10 +65,11 @@ def check(job: Job, todo: BakePlan, record: ImageRecord) -> CheckReport:
     with _run(job, todo) as run:
         report = run.check(attempts, record.artifact, provenance.read_inside(Path(record.manifest)))
     if record.checks is None and not report.failed:
-        checked = record.model_copy(update={"checks": checks_of(report)})
+        checked = record.model_copy(update={"checks": checks_of(report), "published": {}})  # what waits for the checks is published now
         for region, artifact in checked.artifacts.items():
             job.side.finish(artifact, region, result_tags(checked))
         job.records.add(checked)
+        complete(job, todo.image, checked)
     return report
 
 

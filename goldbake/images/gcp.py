@@ -20,9 +20,11 @@ from goldbake.clouds.failure import Failure
 from goldbake.clouds.gcp import session
 from goldbake.clouds.gcp.errors import refused
 from goldbake.clouds.gcp.operations import finished
+from goldbake.clouds.gcp.quotas import explained
 from goldbake.clouds.gcp.resources import GLOBAL, PAGE, labelled
 from goldbake.clouds.gcp.session import Gcp
 from goldbake.clouds.gcp.spoken import recognised
+from goldbake.clouds.gcp.types import MachineType
 from goldbake.config import base_images
 from goldbake.config.model import Cloud, Image
 from goldbake.errors import MissingError, UsageError
@@ -149,8 +151,11 @@ class GcpImages:
     def refusal(self, said: str, image: Image, *, spot: bool) -> Failure | None:
         if (found := recognised(said)) is None:
             return None
-        code, words = found
-        return refused(code, words, doing=_STARTING, place=image.gcp.region, status=int(code) if code.isdigit() else 0)
+        (code, words), settings, gcp = found, image.gcp, self._gcp(image)
+        status = int(code) if code.isdigit() else 0
+        failure = refused(code, words, doing=_STARTING, place=settings.region, details={"project": gcp.project}, status=status)
+        kind = MachineType(settings.machine_type, settings.accelerator, settings.accelerator_count if settings.accelerator else 0)
+        return explained(gcp, failure, region=settings.region, types=[str(kind)], spot=spot)
 
     def find(self, artifact: str, region: str) -> Mapping[str, Any] | None:
         try:

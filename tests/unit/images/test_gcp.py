@@ -300,7 +300,19 @@ def test_a_quota_that_packer_meets_is_named_with_its_limit(side: GcpImages) -> N
     assert found is not None
     assert "CPUS" in found.message
     assert "24 in us-central1" in found.message
+    assert "gcloud quotas preferences create" in found.hint
     assert found.exit_code is Exit.CAPACITY
+
+
+def test_a_quota_of_gpus_is_named_on_both_levels(side: GcpImages, fake_gcp: FakeGcp) -> None:
+    fake_gcp.book.quotas[("", "GPUS_ALL_REGIONS")] = 0
+    said, _, _ = SAID["a quota at the call"]
+    described = image(machine_type="n1-standard-8", accelerator="nvidia-tesla-t4", accelerator_count=2)
+    found = side.refusal(said, described, spot=True)
+    assert found is not None
+    assert "n1-standard-8+2xnvidia-tesla-t4 needs 2" in found.message
+    assert f"--project={fake_gcp.project} --quota-id=GPUS-ALL-REGIONS-per-project" in found.hint
+    assert f"?project={fake_gcp.project}" in found.hint
 
 
 def test_another_failure_is_no_refusal(side: GcpImages) -> None:

@@ -78,7 +78,7 @@ def _counts(request: Request) -> tuple[int, list[str]]:
     body = request.body
     if body.get("sourceInstanceTemplate") or not body.get("instanceProperties"):
         raise invalid("resource.instanceProperties", "", "The fake needs the properties of the instances, not a template.")
-    named = list(body.get("perInstanceProperties", {}))
+    named = sorted(body.get("perInstanceProperties", {}), key=lambda name: (len(name), name))  # clients send a map in any order
     count = int(body.get("count", len(named)))
     if not 1 <= count <= MOST:
         raise invalid("resource.count", str(count), f"The count is from 1 to {MOST}.")

@@ -147,16 +147,16 @@ class Contract:
                 problems += checks.problems
         elif body not in (None, {}):
             problems.append("a body, where the method has none")
-        return [f"{method.id}: {problem}" for problem in problems]
+        return problems
 
     def answer(self, match: Match, document: Any) -> list[str]:
         """What is wrong with an answer that is no error."""
         method = match.method
         if not method.response:
-            return [f"{method.id}: an answer, where the method has none"] if document else []
+            return ["an answer, where the method has none"] if document else []
         checks = _Checks(method, request=False)
         checks.object(method.service.schemas[method.response], document, "")
-        return [f"{method.id}: {problem}" for problem in checks.problems]
+        return checks.problems
 
     def resource(self, service: str, schema: str, document: Any) -> list[str]:
         """What is wrong with a document of this schema, wherever it stands."""

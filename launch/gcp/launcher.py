@@ -53,8 +53,8 @@ class GcpLauncher:
     poll_s = 2.0
     removal_s = 900.0
     """An instance with several GPUs takes minutes to end, and holds its disk until then."""
-    batch = 5000
-    """What one bulkInsert takes (https://cloud.google.com/compute/docs/instances/multiple/about-bulk-creation: limitations)."""
+    batch = 1000
+    """A bulkInsert takes 5000 (https://cloud.google.com/compute/docs/instances/multiple/about-bulk-creation: limitations), a launch has 1000."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class GcpLauncher:
         self._doors = Doors()
         self._answered: dict[tuple[tuple[int, ...], Place], int] = {}
         self._projects = Projects(self._gcp, remembered, accounts)
-        self._asked: set[tuple[str, str]] = set()
+        self._asked = removal.Asked(clock)
         self._deaths: dict[str, Deaths] = {}
         self._consoles = Consoles(ConsoleReader(lambda instance: self._projects.home(instance.launch_id)), clock)
         self._mutex = threading.Lock()
@@ -166,7 +166,7 @@ class GcpLauncher:
         return Created((self._one(spec, number, place),))
 
     def resources(self, launch_id: str | None = None) -> list[Resource]:
-        found = self._projects.look(launch_id, lambda gcp: list(listing.resources(gcp, launch_id, self._asked)))
+        found = self._projects.look(launch_id, lambda gcp: list(listing.resources(gcp, launch_id, self._asked.now())))
         for project, of_project in found:
             self._projects.found((resource.launch_id for resource in of_project), project)
         return [resource for _, of_project in found for resource in of_project]
@@ -177,8 +177,7 @@ class GcpLauncher:
             of_launch.setdefault(resource.launch_id, []).append(resource)
         problems: list[Failure] = []
         for launch_id, doomed in of_launch.items():
-            problems += removal.remove(self._projects.home(launch_id), doomed)
-            self._asked |= {(found.kind, found.id) for found in doomed}
+            problems += removal.remove(self._projects.home(launch_id), doomed, self._asked)
         if problems:
             raise worst(problems)
 
@@ -264,7 +263,7 @@ class GcpLauncher:
         try:
             shown = answers.started(done, list(listing.instances(self._gcp, spec.launch_id)), list(names))
             found = {item.name: listing.instance(item) for item in shown}
-            parts = answers.parts(self._gcp, done) if len(found) < len(names) else []
+            parts = answers.parts(self._gcp, done) if len(found) < len(names) and not done.error.errors else []
         except RAISED as error:
             raise failure(error, doing="look at what was started", place=place.region) from error
         for name, zone in answers.unseen(done, parts, names.keys() - found.keys()).items():
@@ -278,10 +277,10 @@ class GcpLauncher:
 
     def _adopted(self, spec: LaunchSpec, number: int, place: Place, found: Failure) -> Created:
         """There is one of this name: ours, from a call whose answer we did not get, or one that is just being taken back."""
-        made = self._one(spec, number, place)
-        if made.launch_id == spec.launch_id and made.state.upper() in answers.LIVING:
-            return Created((made,))
-        raise Failure(Scope.RETRY, found.code, found.message, hint=found.hint)
+        item = self._get(spec, number, place)
+        if item is not None and item.status in answers.LIVING and listing.instance(item).launch_id == spec.launch_id:
+            return Created((self._with_reach(spec, listing.instance(item)),))
+        raise Failure(Scope.RETRY, found.code, found.message, hint=found.hint, exit_code=found.exit_code)
 
     def _abandon(self, name: str, zone: str) -> None:
         """What may come up after we have stopped waiting for it is not wanted any more; if this fails, destroy finds it."""
@@ -292,18 +291,24 @@ class GcpLauncher:
 
     def _one(self, spec: LaunchSpec, number: int, place: Place) -> Instance:
         """The instance that instances.insert has made, as Compute Engine shows it. Raises Failure, for one that has ended since with its reason."""
+        item = self._get(spec, number, place)
+        if item is not None:
+            return self._with_reach(spec, listing.instance(item))
+        unseen = self._made_up(spec, number, place)
+        seen = reason(self._gcp, unseen, Seen(GONE))
+        if seen.code and (end := died(unseen, seen)):
+            raise end
+        return unseen
+
+    def _get(self, spec: LaunchSpec, number: int, place: Place) -> compute_v1.Instance | None:
+        """An instance as Compute Engine shows it; None while it does not. Raises Failure."""
         name = requests.name(spec, number)
         try:
-            item = self._gcp.client(compute_v1.InstancesClient).get(project=self._gcp.project, zone=place.zone, instance=name)
+            return self._gcp.client(compute_v1.InstancesClient).get(project=self._gcp.project, zone=place.zone, instance=name)
         except RAISED as error:
-            if not is_gone(error):
-                raise failure(error, doing=f"look at {name}", place=place.zone) from error
-            unseen = self._made_up(spec, number, place)
-            seen = reason(self._gcp, unseen, Seen(GONE))
-            if seen.code and (ended_since := died(unseen, seen)):
-                raise ended_since from error
-            return unseen
-        return self._with_reach(spec, listing.instance(item))
+            if is_gone(error):
+                return None
+            raise failure(error, doing=f"look at {name}", place=place.zone) from error
 
     def _made_up(self, spec: LaunchSpec, number: int, place: Place) -> Instance:
         """An instance that was made and that Compute Engine does not show yet."""

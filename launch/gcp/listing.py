@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +19,20 @@ from launch.journal import BAKE
 if TYPE_CHECKING:
     from goldbake.clouds.gcp.session import Gcp
 
-Asked = Collection[tuple[str, str]]
-"""Kind and name of what this process has asked the end of."""
+Asked = Mapping[Resource, bool]
+"""What this process has asked the end of → whether that was just now, so that it is too early to ask again."""
 
 _OF_BAKE = re.compile(rf"{PREFIX}([a-z2-9]{{10}})")
 """The disk of a bake, which Packer makes without labels."""
 
 
-def resources(gcp: Gcp, launch_id: str | None, asked: Asked = ()) -> Iterator[Resource]:
+def resources(gcp: Gcp, launch_id: str | None, asked: Asked | None = None) -> Iterator[Resource]:
     """What is ours in a project, of one launch or bake or of all. `asked`: see `Asked`. Raises what the calls raise."""
     for kind in KINDS:
         if kind.only_bakes and launch_id is not None and not launch_id.startswith(BAKE):
             continue
         for item in items(gcp, kind, _filter(kind, launch_id)):
-            found = _resource(kind, item, asked)
+            found = _resource(kind, item, asked or {})
             if found is not None and launch_id in (None, found.launch_id):
                 yield found
 
@@ -97,8 +98,12 @@ def _resource(kind: Kind, item: Any, asked: Asked) -> Resource | None:
         launch_id, expires = launch_of(found), _expires(found)
     else:
         return None
-    going = str(getattr(item, "status", "")) in GOING and (kind is not INSTANCE or (kind.name, item.name) in asked)
-    return Resource(Cloud.GCP, kind.name, item.name, launch_id, expires, owner, place_of(item), going)
+    resource = Resource(Cloud.GCP, kind.name, item.name, launch_id, expires, owner, place_of(item))
+    just_asked = asked.get(resource)
+    is_stopping = str(getattr(item, "status", "")) in GOING and (
+        kind is not INSTANCE or just_asked is not None
+    )  # a guest may stop by itself
+    return replace(resource, going=is_stopping or bool(just_asked))
 
 
 def _owner(kind: Kind, item: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from goldbake.clouds.failure import Failure, Scope
@@ -16,9 +17,27 @@ if TYPE_CHECKING:
 
 AT_ONCE = 32
 """Compute Engine deletes one by one; this many calls are under way at a time."""
+AGAIN_S = 30.0
+"""When the end of something that is still there is asked for again: its first request may have failed after it was accepted."""
 
 
-def remove(gcp: Gcp, doomed: Sequence[Resource]) -> list[Failure]:
+class Asked:
+    """What a process has asked the end of. Compute Engine shows of most kinds nothing of it, and takes a second request as a new one."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._when: dict[Resource, float] = {}
+
+    def note(self, found: Iterable[Resource]) -> None:
+        """The end of these was asked for now."""
+        self._when |= dict.fromkeys((replace(one, going=False) for one in found), self._clock())
+
+    def now(self) -> Mapping[Resource, bool]:
+        """All of them → whether it is too early to ask again."""
+        return {found: self._clock() - when < AGAIN_S for found, when in self._when.items()}
+
+
+def remove(gcp: Gcp, doomed: Sequence[Resource], asked: Asked) -> list[Failure]:
     """Ask for the end of everything that can go now, and return why something could not. What goes with its instance is left to that."""
     machines = {found.id for found in doomed if found.kind == INSTANCE.name}
     problems: list[Failure] = []
@@ -28,10 +47,12 @@ def remove(gcp: Gcp, doomed: Sequence[Resource]) -> list[Failure]:
             for found in doomed
             if found.kind == kind.name and not found.going and (kind is INSTANCE or found.instance_id not in machines)
         ]
-        if wanted:
-            with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(wanted)), thread_name_prefix="remove") as pool:
-                asked = pool.map(lambda found, kind=kind: _delete(gcp, kind, found), wanted)
-                problems += [problem for problem in asked if problem is not None]
+        if not wanted:
+            continue
+        with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(wanted)), thread_name_prefix="remove") as pool:
+            answers = list(pool.map(lambda found, kind=kind: _delete(gcp, kind, found), wanted))
+        asked.note(found for found, problem in zip(wanted, answers, strict=True) if problem is None)
+        problems += [problem for problem in answers if problem is not None]
     return problems
 
 

@@ -1,0 +1,332 @@
+"""Whatever Compute Engine refuses, at whatever call: the right places are tried, the message and exit code are right, and nothing is left."""
+
+from __future__ import annotations
+
+import pytest
+from google.cloud import compute_v1
+
+from goldbake.clouds.failure import Failure, Scope
+from goldbake.clouds.gcp.errors import ERRORS, GROUPS, WORDED
+from goldbake.errors import CapacityError, Exit, GoldbakeError
+from launch import observe, service
+from launch.base import Market
+from launch.fleet import TRIES, Fleet
+from launch.gcp import metadata
+from tests.fakes.gcp import START, Call
+from tests.unit.launch.gcp.conftest import ABROAD, HOME, TYPE, ZONES, Field
+
+STATES = GROUPS["An instance that ends after it was started"]
+SDK = GROUPS["The SDK's own errors about credentials and the network"]
+CODES = [code for code in ERRORS if code not in {row.code for row in (*STATES, *SDK)} and code != "OPERATION_UNFINISHED"]
+"""The codes that Compute Engine can answer: not the reasons of an instance's end, and not the SDK's own exceptions and ours."""
+INSERT, BULK = "compute.instances.insert", "compute.regionInstances.bulkInsert"
+PREEMPTED = "compute.instances.preempted"
+EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS")
+PLACES = {"regions": (HOME, ABROAD), "zones": (*ZONES, "europe-west4-a")}
+
+
+def _failed(field: Field, **more: object) -> GoldbakeError:
+    with pytest.raises(GoldbakeError) as caught:
+        field.launch(**more)  # type: ignore[arg-type]
+    _nothing_left(field)
+    assert "\n" not in caught.value.message
+    return caught.value
+
+
+def _refused_everywhere(field: Field, fleet: Fleet, code: str, method: str, where: str) -> GoldbakeError:
+    """Start a fleet while `code` is the answer to every call of `method`; nothing is there afterwards."""
+    field.fake.faults.clear()
+    field.fake.calls.clear()
+    field.fake.refuse(code, method, where=where, times=None)
+    with pytest.raises(GoldbakeError) as caught:
+        fleet.start(wait=True)
+    assert field.held() == [], code
+    assert "\n" not in caught.value.message
+    return caught.value
+
+
+def _asked_once(field: Field, method: str) -> list[Call]:
+    """The calls of a method; the SDK itself makes one that ends in 401 three times, each with a new token."""
+    calls = field.asked(method)
+    return calls[:1] if {call.status for call in calls} == {401} else calls
+
+
+def _assert_told(error: GoldbakeError, code: str, scope: Scope) -> None:
+    assert code in error.message
+    assert error.hint
+    if scope in (Scope.ZONE, Scope.REGION):
+        assert isinstance(error, CapacityError), code
+    else:
+        assert error.exit_code is _exit_of(code), code
+
+
+def _codes(scope: Scope) -> list[str]:
+    return [code for code in CODES if ERRORS[code].scope is scope]
+
+
+def _nothing_left(field: Field) -> None:
+    assert field.left() == []
+    assert service.entries(field.paths) == []
+
+
+def _exit_of(code: str) -> Exit:
+    return Failure(ERRORS[code].scope, code, "", exit_code=ERRORS[code].exit_code).exit_code
+
+
+TRIED_ALONE = {
+    Scope.RETRY: [ZONES[0]] * TRIES,
+    Scope.ZONE: [*ZONES, "europe-west4-a"],
+    Scope.REGION: [ZONES[0], "europe-west4-a"],
+    Scope.ACCOUNT: [ZONES[0]],
+    Scope.REQUEST: [ZONES[0]],
+}
+"""What is asked for one instance that may be in two zones at home and in one abroad."""
+
+TRIED_TOGETHER = {
+    Scope.RETRY: [HOME] * TRIES,
+    Scope.ZONE: [HOME, ABROAD],
+    Scope.REGION: [HOME, ABROAD],
+    Scope.ACCOUNT: [HOME],
+    Scope.REQUEST: [HOME],
+}
+"""A bulkInsert covers the zones of a region: a region is one place."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["insert", "operation"])
+@pytest.mark.parametrize("scope", list(Scope))
+def test_every_code_at_insert_and_in_its_operation(gcp_field: Field, scope: Scope, where: str) -> None:
+    begin = gcp_field.fleet(**PLACES)
+    for number, code in enumerate(_codes(scope)):
+        error = _refused_everywhere(gcp_field, begin(f"l{number}"), code, INSERT, where)
+        calls = _asked_once(gcp_field, "instances.insert")
+        tried = TRIED_ALONE[Scope.RETRY if code in EXISTS and where == "insert" else scope]
+        assert [call.zone for call in calls] == tried, code
+        tokens = {call.parameters["requestId"] for call in calls}
+        assert len(tokens) == (len(calls) if where == "operation" else len(set(tried))), f"{code}: what was answered is asked anew"
+        _assert_told(error, code, scope)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["insert", "operation"])
+@pytest.mark.parametrize("scope", list(Scope))
+def test_every_code_at_bulk_insert_and_in_its_operation(gcp_field: Field, scope: Scope, where: str) -> None:
+    begin = gcp_field.fleet(count=2, **PLACES)
+    for number, code in enumerate(_codes(scope)):
+        error = _refused_everywhere(gcp_field, begin(f"l{number}"), code, BULK, where)
+        calls = _asked_once(gcp_field, "regionInstances.bulkInsert")
+        assert [call.parameters["region"] for call in calls] == TRIED_TOGETHER[scope], code
+        tokens = {call.parameters["requestId"] for call in calls}
+        assert len(tokens) == (len(calls) if where == "operation" else len(set(TRIED_TOGETHER[scope]))), code
+        _assert_told(error, code, scope)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scope", list(Scope))
+def test_every_code_at_each_instance_of_a_bulk_insert(gcp_field: Field, scope: Scope) -> None:
+    begin = gcp_field.fleet(count=2, **PLACES)
+    for number, code in enumerate(_codes(scope)):
+        error = _refused_everywhere(gcp_field, begin(f"l{number}"), code, START, "operation")
+        assert [call.parameters["region"] for call in gcp_field.asked("regionInstances.bulkInsert")] == TRIED_TOGETHER[scope], code
+        _assert_told(error, code, scope)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["insert", "operation"])
+@pytest.mark.parametrize("scope", list(Scope))
+def test_every_code_at_the_firewall_rule(gcp_field: Field, scope: Scope, where: str) -> None:
+    begin = gcp_field.fleet(ssh_from="203.0.113.7/32", **PLACES)
+    for number, code in enumerate(_codes(scope)):
+        if code in EXISTS:
+            continue  # it is there: that is what was wanted
+        error = _refused_everywhere(gcp_field, begin(f"l{number}"), code, "compute.firewalls.insert", where)
+        assert gcp_field.asked("instances.insert") == [], code
+        _assert_told(error, code, scope)
+
+
+@pytest.mark.parametrize("worded", WORDED, ids=lambda worded: f"{worded.row.code}-{worded.phrase}")
+def test_words_of_a_message_decide_where_a_code_alone_does_not(gcp_field: Field, worded: object) -> None:
+    row, phrase = worded.row, worded.phrase  # type: ignore[attr-defined]
+    if row in SDK or row.code == "RefreshError":
+        return
+    where = "operation" if row.code.isupper() else "insert"
+    gcp_field.fake.refuse(row.code, INSERT, where=where, times=None, message=f"as Google words it: {phrase}x")
+    fleet = gcp_field.fleet(**PLACES)("l1")
+    with pytest.raises(GoldbakeError) as caught:
+        fleet.start(wait=True)
+    assert [call.zone for call in gcp_field.asked("instances.insert")] == TRIED_ALONE[row.scope]
+    if row.scope not in (Scope.ZONE, Scope.REGION):
+        assert caught.value.exit_code is Failure(row.scope, "", "", exit_code=row.exit_code).exit_code
+    assert gcp_field.held() == []
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_whole_launch_that_is_refused_leaves_nothing(gcp_field: Field, scope: Scope, count: int) -> None:
+    code = _codes(scope)[0]
+    gcp_field.fake.refuse(code, INSERT if count == 1 else BULK, where="operation", times=None)
+    _assert_told(_failed(gcp_field, count=count, options={"ssh_from": "203.0.113.7/32"}), code, scope)
+
+
+def test_the_table_has_codes_of_every_scope() -> None:
+    assert all(_codes(scope) for scope in Scope)
+
+
+@pytest.mark.parametrize(
+    "method", ["images.get", "zones.list", "machineTypes.aggregatedList", "acceleratorTypes.aggregatedList", "subnetworks.list"]
+)
+def test_a_look_that_is_denied_ends_the_launch_before_anything_is_made(gcp_field: Field, method: str) -> None:
+    gcp_field.fake.refuse("forbidden", f"compute.{method}", times=None, message=f"Required 'compute.{method}' permission for 'projects/x'")
+    error = _failed(gcp_field, options={"types": ("n1-standard-4+nvidia-tesla-t4",)})
+    assert error.exit_code is Exit.MISSING
+    assert f"compute.{method}" in error.message + error.hint
+    assert gcp_field.changes() == []
+
+
+def test_routers_that_may_not_be_listed_are_taken_for_a_way_out(gcp_field: Field) -> None:
+    gcp_field.fake.refuse("forbidden", "compute.routers.list", times=None)
+    assert gcp_field.launch().started
+
+
+def test_a_connection_that_ends_without_an_answer_does_not_start_a_second_instance(gcp_field: Field) -> None:
+    gcp_field.fake.refuse("x", INSERT, done=True, drop=True)
+    (started,) = gcp_field.launch().started
+    assert [one.id for one in gcp_field.held("instance")] == [started.instance.id]
+    assert len(gcp_field.asked("instances.insert")) == 2
+
+
+def test_a_full_zone_is_left_for_the_next(gcp_field: Field) -> None:
+    gcp_field.fake.capacity[(ZONES[0], TYPE, False)] = 0
+    assert gcp_field.launch().started[0].instance.place == ZONES[1]
+    assert "RESOURCE_POOL_EXHAUSTED" in gcp_field.said.getvalue()
+
+
+def test_the_first_day_of_a_project_ends_with_the_quota_of_all_regions(gcp_field: Field) -> None:
+    gcp_field.fake.book.quotas["", "GPUS_ALL_REGIONS"] = 0.0
+    error = _failed(gcp_field, options=PLACES)
+    assert [call.zone for call in gcp_field.asked("instances.insert")] == [ZONES[0]], "no other region helps"
+    assert error.exit_code is Exit.CAPACITY
+    for words in ("GPUS_ALL_REGIONS", "NVIDIA_L4_GPUS", "needs 1"):
+        assert words in error.message
+    assert gcp_field.fake.project in error.hint
+
+
+def test_a_quota_of_zero_leaves_the_region_and_names_the_quota(gcp_field: Field) -> None:
+    gcp_field.fake.book.quotas[HOME, "NVIDIA_L4_GPUS"] = 0.0
+    for count in (1, 2):
+        gcp_field.fake.calls.clear()
+        assert gcp_field.launch(f"l{count}", count=count, options={"regions": (HOME, ABROAD)}).started[0].instance.place == "europe-west4-a"
+        assert "the quota NVIDIA_L4_GPUS is 0" in gcp_field.said.getvalue()
+
+
+def test_a_quota_of_one_type_does_not_keep_from_the_next_type(gcp_field: Field) -> None:
+    gcp_field.fake.book.quotas[HOME, "NVIDIA_L4_GPUS"] = 0.0
+    (started,) = gcp_field.launch(options={"types": (TYPE, "n1-standard-4+nvidia-tesla-t4"), "regions": (HOME, ABROAD)}).started
+    assert (started.instance.place, started.instance.kind) == (ZONES[0], "n1-standard-4+nvidia-tesla-t4")
+
+
+def test_spot_falls_back_to_on_demand(gcp_field: Field) -> None:
+    gcp_field.fake.refuse("ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", START, where="operation", spot=True, times=None)
+    (started,) = gcp_field.launch(options={"market": Market.SPOT_FIRST, "zones": ZONES}).started
+    assert started.instance.place == ZONES[0]
+    calls = [(call.zone, call.spot) for call in gcp_field.asked("instances.insert")]
+    assert calls == [(ZONES[0], True), (ZONES[1], True), (ZONES[0], False)]
+
+
+def test_spot_only_does_not_fall_back(gcp_field: Field) -> None:
+    gcp_field.fake.book.quotas["", "PREEMPTIBLE_NVIDIA_L4_GPUS"] = 0.0
+    error = _failed(gcp_field, count=2, options={"market": Market.SPOT_ONLY, "regions": (HOME, ABROAD)})
+    assert error.exit_code is Exit.CAPACITY
+    assert f"{HOME} (spot): QUOTA_EXCEEDED; {ABROAD} (spot): QUOTA_EXCEEDED" in error.message
+
+
+def test_a_bulk_insert_that_is_short_is_filled_up_elsewhere(gcp_field: Field) -> None:
+    for zone in ("a", "b", "c"):
+        gcp_field.fake.capacity[(f"us-central1-{zone}", TYPE, False)] = 1 if zone in "ab" else 0
+    report = gcp_field.launch(count=3, options={"regions": (HOME, ABROAD)})
+    assert sorted(started.instance.place for started in report.started) == ["europe-west4-a", *ZONES]
+    assert sorted(started.instance.number for started in report.started) == [1, 2, 3]
+    first, second = (call.body["perInstanceProperties"].keys() for call in gcp_field.asked("regionInstances.bulkInsert"))
+    (abroad,) = (started.instance.id for started in report.started if started.instance.place == "europe-west4-a")
+    assert (first, second) == ({"goldbake-l1-1", "goldbake-l1-2", "goldbake-l1-3"}, {abroad})
+    assert "ZONE_RESOURCE_POOL_EXHAUSTED" in gcp_field.said.getvalue(), "the reason is in the operations of its parts"
+    gcp_field.destroy()
+    assert gcp_field.left() == []
+
+
+@pytest.mark.parametrize("code", [row.code for row in STATES if row.code.startswith("compute.") and row.code != PREEMPTED])
+def test_an_instance_that_ends_after_its_create_call_ends_the_launch(gcp_field: Field, code: str) -> None:
+    for number, market in enumerate((Market.ON_DEMAND, Market.SPOT_ONLY)):
+        gcp_field.fake.refuse(code, START, where="later", message="as Google words it")
+        with pytest.raises(Failure) as caught:
+            gcp_field.fleet(market=market)(f"l{number}").start(wait=True)
+        assert code in caught.value.message
+        assert f"goldbake-l{number}-1 in us-central1-a" in caught.value.message
+        assert caught.value.exit_code is _exit_of(code), code
+
+
+def test_an_instance_that_somebody_else_deletes_ends_the_launch(gcp_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "LOOK_S", 0.05)
+    gcp_field.directory.online = False
+    gcp_field.fake.book.granted = None  # somebody else may do more than we
+
+    def end(call: Call) -> None:
+        if call.method == "compute.instances.aggregatedList" and not gcp_field.asked("instances.delete"):
+            client = gcp_field.gcp.client(compute_v1.InstancesClient)
+            client.delete_unary(project=gcp_field.gcp.project, zone=ZONES[0], instance="goldbake-l1-1")
+
+    gcp_field.fake.after.append(end)  # once its state was seen
+    with pytest.raises(Failure) as caught:
+        gcp_field.fleet()("l1").start(wait=True)
+    assert "goldbake-l1-1 in us-central1-a is gone" in caught.value.message
+    assert "(delete)" in caught.value.message
+    assert caught.value.exit_code is _exit_of("delete")
+
+
+@pytest.mark.parametrize("market", [Market.ON_DEMAND, Market.SPOT_ONLY])
+def test_an_instance_that_is_taken_back_at_once_is_started_in_the_next_zone(gcp_field: Field, market: Market) -> None:
+    gcp_field.fake.refuse(PREEMPTED, START, where="later")
+    (started,) = gcp_field.launch(options={"market": market, "zones": ZONES}).started
+    assert started.instance.place.startswith(ZONES[1])
+    assert f"{ZONES[0]}" in gcp_field.said.getvalue()
+    assert PREEMPTED in gcp_field.said.getvalue()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_instance_that_is_not_listed_yet_is_not_dead(gcp_field: Field, count: int) -> None:
+    gcp_field.fake.book.lag = 3
+    report = gcp_field.launch(count=count)
+    assert {started.instance.place for started in report.started} <= set(ZONES)
+    assert len(gcp_field.held("instance")) == count
+
+
+def test_metadata_that_another_changed_meanwhile_are_read_again(gcp_field: Field) -> None:
+    gcp_field.fake.refuse(
+        "conditionNotMet", "compute.instances.setMetadata", message="Supplied fingerprint does not match current metadata fingerprint."
+    )
+    report = gcp_field.launch()
+    assert report.notes == ()
+    assert len(gcp_field.asked("instances.setMetadata")) == 2
+    (machine,) = gcp_field.held("instance")
+    assert machine.more["metadata"] == ["block-project-ssh-keys"]
+
+
+@pytest.mark.parametrize(
+    ("code", "where", "times"), [("forbidden", "insert", 1), ("PERMISSIONS_ERROR", "operation", 1), ("backendError", "insert", 5)]
+)
+def test_user_data_that_stays_is_told_and_no_failure(gcp_field: Field, code: str, where: str, times: int) -> None:
+    gcp_field.fake.refuse(code, "compute.instances.setMetadata", where=where, times=None)
+    (note,) = gcp_field.launch().notes
+    assert "remove the user-data of goldbake-l1-1" in note
+    assert "stays readable" in note
+    assert len(gcp_field.asked("instances.setMetadata")) == times <= metadata._TRIES
+
+
+def test_an_operation_that_does_not_end_is_left_and_its_instance_removed(gcp_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    from launch.gcp import launcher  # noqa: PLC0415
+
+    monkeypatch.setattr(launcher, "_CREATE_S", 0.0)
+    gcp_field.fake.book.operation_s = 0.3
+    error = _failed(gcp_field, options={"zones": ZONES[:1]})
+    assert "OPERATION_UNFINISHED" in error.message
+    assert "instances.delete" in gcp_field.changes()

@@ -42,10 +42,13 @@ def running_gcp() -> Iterator[FakeGcp]:
 
 @pytest.fixture
 def fake_gcp(running_gcp: FakeGcp, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcp]:
-    """An empty project that every SDK of this process finds; nothing of this user's own configuration is read. What breaks Google's description,
-    of the client or of the fake, fails the test.
+    """An empty project that every SDK of this process finds, with the permissions of our role and no others; nothing of this user's own
+    configuration is read. What breaks Google's description, of the client or of the fake, fails the test.
     """
+    from goldbake.clouds.gcp import role  # noqa: PLC0415
+
     running_gcp.reset()
+    running_gcp.book.granted = frozenset(role.permissions())
     monkeypatch.delenv("CLOUDSDK_AUTH_ACCESS_TOKEN", raising=False)
     for name, value in running_gcp.environment().items():
         monkeypatch.setenv(name, value)

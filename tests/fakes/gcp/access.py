@@ -119,10 +119,8 @@ def refuse_api(book: Book, method: str) -> None:
 
 def refuse_permission(request: Request) -> None:
     """Raise Refused when the caller lacks what this request needs."""
-    if not request.book.forbidden:
-        return
     for permission, path in needed(request):
-        if permission in request.book.forbidden:
+        if not request.book.may(permission):
             raise forbidden(permission, path)
 
 

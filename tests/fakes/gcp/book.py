@@ -99,6 +99,8 @@ class Book:
     """Constraints of the organization that are enforced, as compute.vmExternalIpAccess."""
     forbidden: set[str] = field(default_factory=set)
     """Permissions that the caller lacks."""
+    granted: frozenset[str] | None = None
+    """All permissions that the caller has, but for `forbidden`; None: every one."""
     enabled: set[str] = field(default_factory=lambda: set(SERVICES))
     """APIs that are on."""
     billing: bool = True
@@ -234,6 +236,10 @@ class Book:
         with self.lock:
             while self.agenda and self.agenda[0][0] <= self.clock.now():
                 heapq.heappop(self.agenda)[2]()
+
+    def may(self, permission: str) -> bool:
+        """Whether the caller has a permission."""
+        return permission not in self.forbidden and (self.granted is None or permission in self.granted)
 
     def limit(self, region: str, metric: str) -> float:
         """A quota's limit; `region` is empty for the project's own."""

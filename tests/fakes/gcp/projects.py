@@ -52,7 +52,7 @@ def test_permissions(request: Request) -> Document:
     for one in wanted:
         if not _PERMISSION.fullmatch(one):
             raise Refused("badRequest", f"Permission {one} is not valid for this resource.", 400)
-    held = [one for one in wanted if one not in request.book.forbidden]
+    held = [one for one in wanted if request.book.may(one)]
     return {"permissions": held} if held else {}
 
 
@@ -108,7 +108,7 @@ def account(request: Request) -> Document:
 
 def test_account(request: Request) -> Document:
     """Those of the permissions that the caller has on a service account."""
-    held = [one for one in request.body.get("permissions", []) if one not in request.book.forbidden]
+    held = [one for one in request.body.get("permissions", []) if request.book.may(one)]
     return {"permissions": held} if held else {}
 
 

@@ -236,7 +236,7 @@ def _accounts(book: Book, given: Sequence[Mapping[str, Any]], path: str) -> list
         if not one.get("email") and not one.get("scopes"):
             continue
         email = book.default_account if one.get("email") in (None, "", "default") else str(one["email"])
-        if "iam.serviceAccounts.actAs" in book.forbidden or email not in {book.default_account, *book.accounts}:
+        if not book.may("iam.serviceAccounts.actAs") or email not in {book.default_account, *book.accounts}:
             text = f"The user does not have access to service account '{email}'.  User: 'goldbake@{book.project}.iam.gserviceaccount.com'."
             more = " Ask a project owner to grant you the iam.serviceAccountUser role on the service account"
             raise Refused("badRequest", text + more)

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 import yaml
+from google.api_core.exceptions import Forbidden
 from google.cloud import compute_v1
 
 from goldbake.clouds.gcp import permissions, role
 from goldbake.clouds.gcp.role import CALLS, Purpose
+from goldbake.clouds.gcp.session import Gcp
 from goldbake.paths import PROJECT
+from tests.fakes.gcp import ZONE, FakeGcp
 
 _PUBLIC = frozenset({"compute.images.getFromFamily", "compute.images.get", "compute.images.useReadOnly"})
 
@@ -122,3 +125,9 @@ def test_a_part_is_printed_and_a_word_that_is_none_is_refused(capsys: pytest.Cap
     assert yaml.safe_load(capsys.readouterr().out) == yaml.safe_load(role.text([Purpose.DESTROY]))
     with pytest.raises(SystemExit, match="there is no purpose 'lunch'"):
         role._main(["lunch"])
+
+
+def test_a_call_that_the_role_does_not_allow_is_refused_by_the_fake(fake_gcp: FakeGcp, gcp: Gcp) -> None:
+    """The fake's own table of permissions holds the role in every test that uses it: a permission that the role lacks would be noticed."""
+    with pytest.raises(Forbidden, match=r"compute\.instances\.stop"):
+        gcp.client(compute_v1.InstancesClient).stop_unary(project=gcp.project, zone=ZONE, instance="goldbake-one-1")

@@ -142,7 +142,7 @@ source "azure-arm" "golden" {
   managed_image_resource_group_name = var.managed_image != "" ? "goldbake-images" : null
 
   communicator = "ssh"
-  ssh_username = "packer"
+  ssh_username = var.checking ? "goldbake" : "packer"
   ssh_port     = var.ssh_port
   ssh_timeout  = "15m"
 }

@@ -100,6 +100,7 @@ def test_what_keeps_to_the_description_is_carried_out(fake: FakeGcp) -> None:
         ("networkInterfaces.0.network", None, "networkInterfaces[].network is null"),
         ("networkInterfaces.0.accessConfigs.0", "x", 'networkInterfaces[].accessConfigs[] is "x", not an object'),
         ("name", ..., "name is missing"),
+        ("name", "One", 'name is "One", not of the form'),
         ("metadata.items.0.key", ..., "metadata.items[].key is missing"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A copy of this project whose only image is for one cloud: what the tests of whole bakes share.
+"""A copy of this project whose images are for one cloud: what the tests of whole bakes share.
 
 The build instance begins as the baked local image: every script runs a second time there, which costs seconds instead of minutes, and shows that
 it can.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,8 @@ from tests.integration.conftest import BakedImage
 from tests.integration.workshop import Workshop
 
 AGENT = "4.275.0"
-_IMAGES = """\
-images:
-  {cloud}-distro:
+_IMAGE = """\
+  {name}:
     description: Debian 12 with the distribution's own driver and Docker, on {cloud}
     os: debian-12
     clouds: [{cloud}]
@@ -36,6 +36,8 @@ images:
     agent: {{version: {agent}}}
     {cloud}: {settings}
     layers:
+"""
+_LAYERS = """\
       - name: system
         scripts: [configure-apt, install-kernel]
         reboot: true
@@ -62,17 +64,31 @@ class CloudShop:
 
     cloud: Cloud
     shop: Workshop
+    versions: Mapping[str, str]
 
     @property
     def image(self) -> str:
         return f"{self.cloud}-distro"
 
-    def bake(self, *words: str) -> tuple[int, dict[str, Any], str]:
+    def add_image(self, name: str, settings: str, scripts: Sequence[str] = ()) -> None:
+        """Describe an image in images.yaml; `scripts` are all that is done for it, by default what every image gets."""
+        layers = f"      - name: only\n        scripts: [{', '.join(scripts)}]\n" if scripts else _LAYERS
+        with (self.shop.project / "images.yaml").open("a") as file:
+            file.write(_IMAGE.format(name=name, agent=AGENT, cloud=self.cloud, settings=settings, **self.versions) + layers)
+
+    def bake(self, image: str = "") -> tuple[int, dict[str, Any], str]:
         """Exit code, the record and what was said on the way."""
+        words = self.shop.argv("bake", "--cloud", self.cloud, "--image", image or self.image, "--json")
         done = subprocess.run(
-            self.shop.argv("bake", "--cloud", self.cloud, "--json", *words), cwd=self.shop.project, env=self.shop.env(), text=True, check=False,
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=900,
-        )  # fmt: skip
+            words,
+            cwd=self.shop.project,
+            env=self.shop.env(),
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=900,
+        )
         return done.returncode, json.loads(done.stdout or "{}"), done.stderr
 
     def baked(self) -> ImageRecord:
@@ -94,14 +110,16 @@ def make(folder: Path, baked: BakedImage, cloud: Cloud, settings: str) -> CloudS
     """A shop whose image has the versions of the baked one; `settings` is the YAML of what only this cloud needs."""
     shop = workshop.make(folder)
     versions = {name: baked.record.versions[name] for name in ("driver", "docker", "toolkit")}
-    (shop.project / "images.yaml").write_text(_IMAGES.format(agent=AGENT, cloud=cloud, settings=settings, **versions))
     tarball = folder / "agent.tar.gz"
     tarball.write_bytes(agent.simulated_tarball(AGENT))
     pin = _PIN.format(agent=AGENT, file=tarball, sha256=hashlib.sha256(tarball.read_bytes()).hexdigest())
     lock = shop.project / "images.lock.yaml"
     lock.write_text(_without_agent(lock.read_text()) + pin)
     _share_toolchain(Paths.from_environment(), shop.home / "cache")
-    return CloudShop(cloud, shop)
+    (shop.project / "images.yaml").write_text("images:\n")
+    made = CloudShop(cloud, shop, versions)
+    made.add_image(made.image, settings)
+    return made
 
 
 def _without_agent(lock: str) -> str:

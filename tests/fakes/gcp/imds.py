@@ -65,20 +65,21 @@ class Imds(Metadata):
             return Reply(403, b"Missing Metadata-Flavor:Google header.", _FLAVOR)
         if question.method != "GET":
             return Reply(405, b"", _FLAVOR)
-        if not path.startswith(_ROOT):
-            return Reply(404, b"", _FLAVOR)
-        found: Any = self.tree()
+        found: Any = self.tree() if path.startswith(_ROOT) else None
         for name in path.removeprefix(_ROOT).strip("/").split("/"):
             if name:
                 found = found.get(name) if isinstance(found, dict) else None
-        if found is None:
-            return Reply(404, b"", _FLAVOR)
-        if isinstance(found, dict):
-            if not path.endswith("/"):
-                return Reply(301, b"", {**_FLAVOR, "Location": f"{path}/"})
-            lines = [f"{name}/" if isinstance(value, dict) else name for name, value in sorted(found.items())]
-            return Reply(200, "".join(f"{line}\n" for line in lines).encode(), _TEXT)
+        return Reply(404, b"", _FLAVOR) if found is None else _shown(path, found)
+
+
+def _shown(path: str, found: Any) -> Reply:
+    """A value, or the names in a folder."""
+    if not isinstance(found, dict):
         return Reply(200, str(found).encode(), _TEXT)
+    if not path.endswith("/"):
+        return Reply(301, b"", {**_FLAVOR, "Location": f"{path}/"})
+    lines = [f"{name}/" if isinstance(value, dict) else name for name, value in sorted(found.items())]
+    return Reply(200, "".join(f"{line}\n" for line in lines).encode(), _TEXT)
 
 
 def _interface(interface: dict[str, Any], number: str) -> Tree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.fakes.aws import FakeAws
+    from tests.fakes.azure import FakeAzure
     from tests.fakes.gcp import FakeGcp
 
 
@@ -54,3 +56,25 @@ def fake_gcp(running_gcp: FakeGcp, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         monkeypatch.setenv(name, value)
     yield running_gcp
     assert running_gcp.crashes == []
+
+
+@pytest.fixture(scope="session")
+def running_azure() -> Iterator[FakeAzure]:
+    """A fake of Azure that serves until the session ends; use `fake_azure`."""
+    from tests.fakes.azure import FakeAzure  # noqa: PLC0415 (reading what the SDK knows takes half a second, and most tests need none)
+
+    with FakeAzure() as fake:
+        yield fake
+
+
+@pytest.fixture
+def fake_azure(running_azure: FakeAzure, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAzure]:
+    """An empty subscription that every SDK of this process finds; nothing of this user's own sign-in is read."""
+    running_azure.reset()
+    for name in [name for name in os.environ if name.startswith(("ARM_", "AZURE_"))]:
+        monkeypatch.delenv(name)
+    for name, value in running_azure.environment().items():
+        monkeypatch.setenv(name, value)
+    yield running_azure
+    assert running_azure.crashes == []
+    assert running_azure.refused_hosts == []

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 import tasks
-from goldbake.clouds.aws import quotas
-from goldbake.clouds.aws.errors import ROWS
-from goldbake.clouds.aws.policy import Purpose
-from goldbake.clouds.aws.refusals import WORDED
+from goldbake.clouds.aws import errors as aws_errors
+from goldbake.clouds.aws import policy
+from goldbake.clouds.aws import quotas as aws_quotas
+from goldbake.clouds.aws.refusals import WORDED as AWS_WORDED
+from goldbake.clouds.failure import Refusal
+from goldbake.clouds.gcp import errors as gcp_errors
+from goldbake.clouds.gcp import quotas as gcp_quotas
+from goldbake.clouds.gcp import role
 from goldbake.config.aws import AwsSettings
+from goldbake.config.gcp import GcpSettings
 from goldbake.paths import PROJECT
 
-PAGES = sorted(PROJECT.glob("docs/how-to/aws.md"))
+SETTINGS: Mapping[str, type[BaseModel]] = {"aws": AwsSettings, "gcp": GcpSettings}
+"""Name of a cloud's page → its keys in images.yaml."""
+PURPOSES: Mapping[str, Collection[str]] = {"aws.policy": set(policy.Purpose), "gcp.role": set(role.Purpose)}
+ROWS: tuple[Refusal, ...] = (
+    *aws_errors.ROWS, *(worded.row for worded in AWS_WORDED),
+    *gcp_errors.ROWS, *(worded.row for worded in gcp_errors.WORDED),
+)  # fmt: skip
+FOREIGN = r"`[^`]*\b(aws|az|gcloud|pip|timedatectl) [^`]*`"
+"""A command of somebody else's program."""
+
+PAGES = [PROJECT / "docs" / "how-to" / f"{cloud}.md" for cloud in SETTINGS]
 
 
 def _commands(page: Path) -> list[list[str]]:
@@ -60,32 +77,46 @@ def test_next_steps_name_only_flags_that_there_are() -> None:
         for each in tasks.namespace[name].get_arguments()
         for one in each.names
     }
-    for row in [*ROWS, *(worded.row for worded in WORDED)]:
-        ours = re.sub(r"`(aws|pip|timedatectl) [^`]*`", "", row.fix)
+    assert {"--zone", "--spot"} <= known
+    for row in ROWS:
+        ours = re.sub(rf"{FOREIGN}|https?://\S+", "", row.fix)
         assert set(re.findall(r"--[a-z][a-z-]+", ours)) <= known, row.code
-        assert set(re.findall(r"`aws\.([a-z_]+)`", row.fix)) <= set(AwsSettings.model_fields), row.code
+        for cloud, settings in SETTINGS.items():
+            assert set(re.findall(rf"\b{cloud}\.([a-z_]+)\b", ours)) <= set(settings.model_fields), row.code
 
 
-def test_the_pieces_of_images_yaml_are_valid() -> None:
-    text = (PROJECT / "docs/how-to/aws.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_pieces_of_images_yaml_are_valid(page: Path) -> None:
+    text, cloud, settings = page.read_text(encoding="utf-8"), page.stem, SETTINGS[page.stem]
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert len(blocks) == 2
     for block in blocks:
         found = yaml.safe_load(block)
-        AwsSettings.model_validate(found["gpu-agent"]["aws"] if "gpu-agent" in found else found["aws"])
-    assert set(re.findall(r"`aws\.([a-z_]+)`", text)) <= set(AwsSettings.model_fields)
+        settings.model_validate(found["gpu-agent"][cloud] if "gpu-agent" in found else found[cloud])
+    assert set(re.findall(rf"`{cloud}\.([a-z_]+)`", text)) <= set(settings.model_fields)
 
 
-def test_quotas_and_purposes_of_the_page_exist() -> None:
+def test_quotas_of_the_pages_exist() -> None:
     text = (PROJECT / "docs/how-to/aws.md").read_text(encoding="utf-8")
-    known = {quota.code for pair in quotas.FAMILIES.values() for quota in (pair.on_demand, pair.spot) if quota}
+    known = {quota.code for pair in aws_quotas.FAMILIES.values() for quota in (pair.on_demand, pair.spot) if quota}
     assert set(re.findall(r"L-[0-9A-F]{8}", text)) <= known
-    for words in re.findall(r"goldbake\.clouds\.aws\.policy ([a-z -]+?)(?: #|\n)", text):
-        assert set(words.split()) <= set(Purpose)
+    text = (PROJECT / "docs/how-to/gcp.md").read_text(encoding="utf-8")
+    metrics = {f"{spot}{metric}" for metric in gcp_quotas.GPUS.values() for spot in ("", "PREEMPTIBLE_")} | {gcp_quotas.EVERYWHERE.metric}
+    named = set(re.findall(r"`((?:PREEMPTIBLE_|NVIDIA_|GPUS_)[A-Z0-9_]+)`", text))
+    assert set(gcp_quotas.GPUS.values()) <= named <= metrics
+
+
+@pytest.mark.parametrize("module", PURPOSES)
+def test_purposes_of_the_pages_exist(module: str) -> None:
+    text = (PROJECT / "docs" / "how-to" / f"{module.partition('.')[0]}.md").read_text(encoding="utf-8")
+    named = re.findall(rf"goldbake\.clouds\.{re.escape(module)} ([a-z -]+?)(?: #|\n)", text)
+    assert named
+    for words in named:
+        assert set(words.split()) <= set(PURPOSES[module])
 
 
 @pytest.mark.parametrize(
-    "page", [*PAGES, *PROJECT.glob("docs/adr/000[89]-*.md"), PROJECT / "docs/troubleshooting.md"], ids=lambda page: page.stem
+    "page", [*PAGES, *PROJECT.glob("docs/adr/00[01][890]-*.md"), PROJECT / "docs/troubleshooting.md"], ids=lambda page: page.stem
 )
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):

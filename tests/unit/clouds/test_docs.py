@@ -79,7 +79,7 @@ def test_next_steps_name_only_flags_that_there_are() -> None:
     }
     assert {"--zone", "--spot"} <= known
     for row in ROWS:
-        ours = re.sub(rf"{FOREIGN}|https?://\S+", "", row.fix)
+        ours = re.sub(rf"{FOREIGN}|(?:https?:/|docs)/\S+", "", row.fix)
         assert set(re.findall(r"--[a-z][a-z-]+", ours)) <= known, row.code
         for cloud, settings in SETTINGS.items():
             assert set(re.findall(rf"\b{cloud}\.([a-z_]+)\b", ours)) <= set(settings.model_fields), row.code

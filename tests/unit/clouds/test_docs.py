@@ -73,7 +73,7 @@ def test_flags_in_running_text_are_flags_of_launch_bake_or_doctor(page: Path) ->
 def test_next_steps_name_only_flags_that_there_are() -> None:
     known = {
         f"--{one.replace('_', '-')}"
-        for name in ("launch", "doctor")
+        for name in ("launch", "doctor", "reap")
         for each in tasks.namespace[name].get_arguments()
         for one in each.names
     }

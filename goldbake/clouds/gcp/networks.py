@@ -126,6 +126,8 @@ def _lets_in(rule: compute_v1.Firewall, wanted: Network) -> bool:
         return False
     if wanted.iap and not any(_covers(span, IAP_RANGE) for span in rule.source_ranges):
         return False
+    if not wanted.iap and not wanted.private and all(ipaddress.ip_network(span, strict=False).is_private for span in rule.source_ranges):
+        return False  # as default-allow-internal: Packer comes from outside
     return any(allowed.I_p_protocol in ("all", "tcp", "6") and _has_port(list(allowed.ports)) for allowed in rule.allowed)
 
 

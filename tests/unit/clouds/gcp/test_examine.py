@@ -197,6 +197,15 @@ def test_no_way_in_for_ssh_is_told_with_a_rule(fake_gcp: FakeGcp, gcp: Gcp) -> N
     assert not any(found.what.startswith("SSH") for found in _look(gcp))
 
 
+@pytest.mark.parametrize("private", [False, True])
+def test_a_rule_for_inside_lets_only_machines_without_an_address_be_reached(fake_gcp: FakeGcp, gcp: Gcp, private: bool) -> None:
+    rules = fake_gcp.book.tables["firewalls"]
+    for path in [path for path in rules if not path.endswith("default-allow-internal")]:
+        del rules[path]
+    bake = Bake(HOME, "n2-standard-4", Os.DEBIAN_12, network=Network(private=private))
+    assert _only(_look(gcp, bakes=[bake]), "SSH to bakes in default").good is private
+
+
 @pytest.mark.parametrize(
     ("rule", "fits"),
     [

@@ -30,9 +30,10 @@ class Left(NamedTuple):
 def existing(gcp: Gcp, bake_id: str, *, images: bool) -> list[Left]:
     """Everything of a bake that exists now; `images`: also images, which have the bake's label until they are finished.
 
-    Packer gives the disk no labels, but the instance's name, which is the bake's.
+    Packer gives the disk no labels, but the instance's name, which is the bake's. The check's is another one: a disk that Packer left would be in its way.
     """
-    wanted = {INSTANCE: f"name = {resources.PREFIX}{bake_id}", DISK: f"name = {resources.PREFIX}{bake_id}"}
+    named = f'name eq "{resources.PREFIX}{bake_id}(-check)?"'
+    wanted = {INSTANCE: named, DISK: named}
     if images:
         wanted[IMAGE] = labelled({tags.BAKE: bake_id})
     return [Left(kind, item.name, place_of(item)) for kind, asked in wanted.items() for item in resources.items(gcp, kind, asked)]

@@ -14,7 +14,7 @@ from tests.fakes.gcp.calls import START, Fault
 from tests.fakes.gcp.labels import refuse_labels
 from tests.fakes.gcp.operations import error
 from tests.fakes.gcp.paths import NAME, last, path_of, region_of, url
-from tests.fakes.gcp.quotas import over_quota
+from tests.fakes.gcp.quotas import count, over_quota
 from tests.fakes.gcp.refused import Refused, invalid, missing
 from tests.fakes.gcp.request import Request
 from tests.fakes.gcp.schedule import scheduling_of
@@ -87,7 +87,7 @@ def plan(request: Request, zone: str, body: Mapping[str, Any], name: str) -> Pla
         if key in body:
             document[key] = body[key]
     public = any(one.get("accessConfigs") for one in interfaces)
-    spot = scheduling["provisioningModel"] == "SPOT"
+    spot = bool(scheduling["preemptible"])  # of spot instances as well
     return Plan(path, document, disks, zone, kind, spot, public, seconds)
 
 
@@ -97,7 +97,7 @@ def outcome(request: Request, wanted: Plan) -> tuple[list[Document], int, Fault 
     for name in (START, request.method):
         if (fault := book.faults.take("operation", name, wanted.zone, wanted.type, wanted.spot)) is not None:
             return [error(fault.code, fault.text, fault.details)], fault.http, None
-    if (found := over_quota(book, wanted.zone, wanted.document)) is not None:
+    if (found := over_quota(book, wanted.document)) is not None:
         return [found], 403, None
     key = (wanted.zone, wanted.type, wanted.spot)
     if book.capacity.get(key, 1) < 1:
@@ -112,6 +112,7 @@ def place(request: Request, wanted: Plan) -> None:
     """Put the instance and its disks there; it is not running yet."""
     book = request.book
     book.tables["instances"][wanted.path] = wanted.document
+    count(book, wanted.document, 1)
     book.tables["disks"].update(wanted.disks)
     book.machines[wanted.path] = Machine(unseen=book.lag)
     if wanted.public:

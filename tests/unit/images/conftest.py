@@ -12,12 +12,13 @@ import pytest
 from goldbake import toolchain
 from goldbake.clouds.aws.session import Aws
 from goldbake.config.load import dump_lock, load_lock
-from goldbake.config.model import Lock, Pin
+from goldbake.config.model import Cloud, Lock, Pin
 from goldbake.images.aws import AwsImages
 from goldbake.log import Progress
 from goldbake.paths import PROJECT, Paths
 from goldbake.records import Records
 from tests.fakes.aws import FakeAws
+from tests.unit.images.ec2packer import Ec2Packer
 from tests.unit.images.packerstandin import PackerStandIn
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def paths(tmp_path: Path) -> Paths:
     return found
 
 
-def describe(paths: Paths, **aws: object) -> None:
-    """Write images.yaml with these settings of AWS."""
+def describe(paths: Paths, cloud: Cloud = Cloud.AWS, **settings: object) -> None:
+    """Write images.yaml with these settings of a cloud."""
     image = {
         "description": "a test",
         "os": "debian-12",
@@ -86,7 +87,7 @@ def describe(paths: Paths, **aws: object) -> None:
         "toolkit": {"source": "nvidia", "version": "1.19.1"},
         "agent": {"version": "4.275.0"},
         "layers": [{"name": "agent", "scripts": ["create-users", "install-agent"]}],
-        "aws": aws,
+        cloud.value: settings,
     }
     paths.images_yaml.write_text(json.dumps({"images": {"agents": image}}))
 
@@ -98,8 +99,11 @@ def records(paths: Paths) -> Records:
 
 @pytest.fixture
 def packer(fake_aws: FakeAws, account: Aws, monkeypatch: pytest.MonkeyPatch) -> PackerStandIn:
+    return in_place(Ec2Packer(account.ec2(HOME, once=True)), monkeypatch)
+
+
+def in_place(stand_in: PackerStandIn, monkeypatch: pytest.MonkeyPatch) -> PackerStandIn:
     """In the place of the toolchain's Packer."""
-    stand_in = PackerStandIn(account.ec2(HOME, once=True))
     monkeypatch.setattr(toolchain, "packer", lambda *_, **__: stand_in)
     monkeypatch.setattr(toolchain, "ensure_plugin", lambda *_, **__: None)
     return stand_in

@@ -89,7 +89,7 @@ source "googlecompute" "golden" {
   source_image_project_id = [var.source_project]
   skip_create_image       = var.checking
 
-  instance_name               = "goldbake-${var.bake}"
+  instance_name               = var.checking ? "goldbake-${var.bake}-check" : "goldbake-${var.bake}"
   labels                      = local.run_labels
   preemptible                 = var.spot
   on_host_maintenance         = var.spot ? "TERMINATE" : "MIGRATE"

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from goldbake import hcl, proc, toolchain
-from goldbake.config.load import load_config, load_lock
 from goldbake.config.aws import AwsSettings
+from goldbake.config.gcp import GcpSettings
+from goldbake.config.load import load_config, load_lock
 from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError, MissingError
 from goldbake.log import Progress
@@ -92,6 +93,40 @@ def test_packer_accepts_the_other_settings_of_aws(packer: Packer, paths: Paths, 
     folder = write(plan(config, LOCK, "gpu-agent", Cloud.AWS, paths.scripts, AgentSource.MICROSOFT), paths, checking=checking)
     assert packer.fmt_check(folder) == ""
     with samples(Cloud.AWS, paths.scripts, checking=checking) as given:
+        packer.validate(folder, given.variables | {"spot": not checking and bool(settings.get("spot"))}, env=given.env)
+
+
+GCP = (
+    {"spot": True, "machine_type": "n1-standard-8", "accelerator": "nvidia-tesla-t4", "accelerator_count": 2, "vtpm": False},
+    {
+        "machine_type": "a4-highgpu-8g",
+        "address": "private",
+        "communicator": "iap",
+        "network": "builds",
+        "subnet": "builds-1",
+        "network_project": "network-417",
+        "network_tags": ["iap", "builds"],
+        "service_account": "baker@agents-417.iam.gserviceaccount.com",
+        "scopes": ["https://www.googleapis.com/auth/devstorage.read_only", "https://www.googleapis.com/auth/logging.write"],
+        "storage_location": "eu",
+        "guest_os_features": ["GVNIC", "IDPF"],
+        "labels": {"team": "render", "cost-centre": "4711"},
+    },
+)
+
+
+@pytest.mark.parametrize("settings", GCP, ids=["spot", "inside"])
+@pytest.mark.parametrize("checking", [False, True])
+def test_packer_accepts_the_other_settings_of_google_cloud(
+    packer: Packer, paths: Paths, settings: dict[str, object], checking: bool
+) -> None:
+    require_plugin(Cloud.GCP, packer, paths)
+    vtpm = bool(settings.get("vtpm", True))
+    image = CONFIG.images["gpu-agent"].model_copy(update={"gcp": GcpSettings.model_validate({"integrity_monitoring": vtpm} | settings)})
+    config = CONFIG.model_copy(update={"images": {"gpu-agent": image}})
+    folder = write(plan(config, LOCK, "gpu-agent", Cloud.GCP, paths.scripts, AgentSource.MICROSOFT), paths, checking=checking)
+    assert packer.fmt_check(folder) == ""
+    with samples(Cloud.GCP, paths.scripts, checking=checking) as given:
         packer.validate(folder, given.variables | {"spot": not checking and bool(settings.get("spot"))}, env=given.env)
 
 

@@ -5,13 +5,29 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.fakes.azure import account, catalogue, described, disks, groups, machines, network, paths, running, shapes, verbs
+from tests.fakes.azure import (
+    account,
+    beside,
+    catalogue,
+    described,
+    disks,
+    groups,
+    images,
+    machines,
+    network,
+    paths,
+    platform,
+    running,
+    scalesets,
+    shapes,
+    verbs,
+)  # fmt: skip
 from tests.fakes.azure.answers import Refused, Result
 from tests.fakes.azure.book import Book
 from tests.fakes.azure.calls import Call
 from tests.fakes.azure.kinds import Ask
 
-PARTS = (account, catalogue, disks, groups, machines, network)
+PARTS = (account, catalogue, disks, groups, images, machines, network, platform, scalesets)
 """What answers; each adds itself to `kinds`."""
 _SECRETS = ("customData", "userData", "adminPassword", "keyData", "client_secret")
 _FREE = frozenset({"api-version", "$skiptoken", "$top", "monitor", "t", "c", "s", "h"})
@@ -86,7 +102,7 @@ def answer(book: Book, call: Call, query: dict[str, str], body: bytes) -> Result
 
 def _operation(call: Call, query: dict[str, str]) -> described.Operation | None:
     """The operation of the SDK that this call is; None where the SDK has one that takes any resource."""
-    found = described.find(call.method, call.path)
+    found = described.find(call.method, call.path) + beside.find(call.method, call.path)
     if not call.version:
         raise Refused("MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.", 400)
     fitting = [one for one in found if one.version == call.version]

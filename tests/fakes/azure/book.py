@@ -136,6 +136,10 @@ class Book:
     """The machines of a scale set get the set's tags."""
     granted: list[str] = field(default_factory=lambda: ["*"])
     """What the permissions list says that the identity may do."""
+    keep_failed: bool = False
+    """The machines of a scale set that there was no room for are there, as Failed."""
+    replication: dict[str, str] = field(default_factory=dict)
+    """Region → state of a gallery's new versions there, instead of Completed: Replicating or Failed."""
     consoles: dict[str, str] = field(default_factory=dict)
     """Machine's name → its serial log."""
     console_of: Callable[[str], str | None] = lambda _: None

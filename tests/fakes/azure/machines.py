@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from tests.fakes.azure import attached, disks, shortage, sources, verbs, wanted
 from tests.fakes.azure.answers import Refused, Result
 from tests.fakes.azure.book import Book, Event, Resource
-from tests.fakes.azure.catalogue import require_location, size_of
+from tests.fakes.azure.catalogue import Size, require_location, size_of
 from tests.fakes.azure.kinds import Ask, Kind, known
 from tests.fakes.azure.times import now
 
@@ -35,43 +36,64 @@ def zone_of(one: Resource) -> str:
 def _make(ask: Ask, new: Resource, old: Resource | None) -> None:
     new.body["location"] = require_location(str(new.body["location"]))
     new.body["tags"] = dict(new.body.get("tags") or {})
-    _keep_secrets(new)
+    keep_secrets(new)
     if old is not None and old.power:
         _again(ask, new, old)
         return
-    build(ask, new, name_of="computerName")
+    checked = check(ask, new)
+    attached.given(ask, new, new.properties["networkProfile"])
+    lack = shortage.take(ask.book, checked.size, new.location, zone_of(new), spot=checked.spot)
+    if lack is not None and ask.book.shortage_at == "call":
+        raise lack
+    if lack is not None:
+        new.memory["doomed"] = lack
+    complete(ask, new, checked)
 
 
-def build(ask: Ask, new: Resource, *, name_of: str) -> None:
-    """Check what is asked of a machine, and complete it with all that belongs to it. Raises Refused."""
+@dataclass(frozen=True)
+class Checked:
+    """What is known of a machine that may start."""
+
+    size: Size
+    source: sources.Source
+    spot: bool
+
+
+def check(ask: Ask, new: Resource, *, name_of: str = "computerName", count: int = 1) -> Checked:
+    """Check what is asked of a machine, or of so many alike. Raises Refused."""
     book, properties = ask.book, new.properties
     size = size_of(str((properties.get("hardwareProfile") or {}).get("vmSize", "")), new.location)
-    properties["hardwareProfile"]["vmSize"] = size.name
     storage = properties.get("storageProfile") or {}
     if not storage.get("imageReference"):
         raise Refused("InvalidParameter", "Required parameter 'imageReference' is missing (null).", 400, target="imageReference")
     source = sources.resolve(book, storage["imageReference"], new.location)
-    wanted.check_profile({**properties, "osProfile": _whole_profile(new)}, source, name_of)
+    wanted.check_profile({**properties, "osProfile": _whole_profile(new), "userData": new.secret.get("userData")}, source, name_of)
     wanted.check_image(book, properties, new.body.get("plan"), source, size)
     spot = wanted.check_market(properties, size)
     shortage.check_offer(book, size, new.location, list(new.body.get("zones") or []))
-    shortage.check_quota(book, size, new.location, 1, spot=spot)
+    shortage.check_quota(book, size, new.location, count, spot=spot)
     profile = properties.get("networkProfile") or {}
     if not profile.get("networkInterfaces") and not profile.get("networkInterfaceConfigurations"):
         raise Refused("InvalidParameter", "Required parameter 'networkProfile' is missing (null).", 400, target="networkProfile")
-    interfaces = attached.given(ask, new, profile)
-    lack = shortage.take(book, size, new.location, zone_of(new), spot=spot)
-    if lack is not None and book.shortage_at == "call":
-        raise lack
-    new.memory |= {"image": source.image, "spot": spot}
-    if lack is not None:
-        new.memory["doomed"] = lack
-    interfaces += attached.brought(ask, new, profile)
+    if profile.get("networkInterfaceConfigurations") and not profile.get("networkApiVersion"):
+        raise Refused(
+            "InvalidParameter", "Required parameter 'networkProfile.networkApiVersion' is missing (null).", 400, target="networkApiVersion"
+        )
+    return Checked(size, source, spot)
+
+
+def complete(ask: Ask, new: Resource, checked: Checked) -> None:
+    """Give a machine all that belongs to it. Raises Refused."""
+    properties = new.properties
+    storage, profile = properties["storageProfile"], properties["networkProfile"]
+    properties["hardwareProfile"]["vmSize"] = checked.size.name
+    interfaces = attached.given(ask, new, profile) + attached.brought(ask, new, profile)
     properties["networkProfile"] = {"networkInterfaces": interfaces}
-    storage["imageReference"] = source.reference
-    _disk(ask, new, storage, source)
+    storage["imageReference"] = checked.source.reference
+    new.memory |= {"image": checked.source.image, "spot": checked.spot}
+    _disk(ask, new, storage, checked.source)
     properties |= {"vmId": str(uuid.uuid4()), "timeCreated": now()}
-    if spot:
+    if checked.spot:
         properties.setdefault("evictionPolicy", "Deallocate")
         properties.setdefault("billingProfile", {"maxPrice": -1})
     _identify(new)
@@ -82,7 +104,7 @@ def _whole_profile(new: Resource) -> dict[str, Any] | None:
     return {**profile, **{key: new.secret[key] for key in HIDDEN if key in new.secret}} if profile is not None else None
 
 
-def _keep_secrets(new: Resource) -> None:
+def keep_secrets(new: Resource) -> None:
     profile = new.properties.get("osProfile") or {}
     for name in HIDDEN:
         if name in profile:
@@ -160,6 +182,9 @@ def end(book: Book, one: Resource) -> None:
         size = str(one.properties["hardwareProfile"]["vmSize"])
         shortage.give_back(book, size, one.location, zone_of(one), spot=one.properties.get("priority") == "Spot")
     one.power = ""
+    belongs = book.find(str((one.properties.get("virtualMachineScaleSet") or {}).get("id", "")))
+    if belongs is not None:
+        belongs.body["sku"]["capacity"] -= 1
     attached.let_go(book, one)
     book.tell(Event("deleted", one.group, one.name))
 

@@ -123,6 +123,8 @@ class Book:
     gone: list[tuple[str, Document]] = field(default_factory=list)
     """The instances that were deleted."""
     machines: dict[str, Machine] = field(default_factory=dict)
+    usage: dict[tuple[str, str], float] = field(default_factory=dict)
+    """(region or empty, metric) → what the instances take that are not stopped."""
     operations: dict[str, Operation] = field(default_factory=dict)
     iam: dict[str, Document] = field(default_factory=dict)
     """Path of an image → its policy."""
@@ -250,7 +252,7 @@ class Book:
 
 
 DEFAULT_QUOTAS: Mapping[str, float] = {
-    "GPUS_ALL_REGIONS": 256.0, "CPUS_ALL_REGIONS": 4096.0, "NETWORKS": 5.0, "SUBNETWORKS": 175.0, "FIREWALLS": 100.0, "ROUTERS": 10.0,
+    "GPUS_ALL_REGIONS": 256.0, "CPUS_ALL_REGIONS": 10000.0, "NETWORKS": 5.0, "SUBNETWORKS": 175.0, "FIREWALLS": 100.0, "ROUTERS": 10.0,
     "IMAGES": 2000.0, "SNAPSHOTS": 5000.0, "INSTANCE_TEMPLATES": 100.0, "IN_USE_ADDRESSES": 1000.0, "STATIC_ADDRESSES": 8.0,
     "CPUS": 2400.0, "N2_CPUS": 2400.0, "A2_CPUS": 1000.0, "PREEMPTIBLE_CPUS": 2400.0, "DISKS_TOTAL_GB": 204800.0, "SSD_TOTAL_GB": 40960.0,
     "LOCAL_SSD_TOTAL_GB": 40960.0, "INSTANCES": 6000.0, "NVIDIA_L4_GPUS": 256.0, "NVIDIA_T4_GPUS": 256.0, "PREEMPTIBLE_NVIDIA_L4_GPUS": 256.0,

@@ -15,6 +15,7 @@ from tests.fakes.gcp import life, operations, seeds, start
 from tests.fakes.gcp.book import Document
 from tests.fakes.gcp.calls import Fault
 from tests.fakes.gcp.paths import last
+from tests.fakes.gcp.quotas import count
 from tests.fakes.gcp.refused import invalid
 from tests.fakes.gcp.request import Methods, Request
 
@@ -157,14 +158,14 @@ def _made(request: Request, names: Sequence[str], zones: Sequence[str], kinds: S
             if not errors:
                 rounds[zone].made.append((wanted, ends))
                 rounds[zone].target += 1
-                book.tables["instances"][wanted.path] = wanted.document  # the next one counts it
+                count(book, wanted.document, 1)  # the next one must have room beside it
                 break
             if (zone, kind) == tried[-1]:
                 rounds[zone].failed.append((wanted, errors, status))
                 rounds[zone].target += 1
     for one in rounds.values():
         for wanted, _ in one.made:
-            del request.book.tables["instances"][wanted.path]
+            count(book, wanted.document, -1)
     return {zone: one for zone, one in rounds.items() if one.target}
 
 

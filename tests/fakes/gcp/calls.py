@@ -63,6 +63,8 @@ class Call:
     status: int = 0
     code: str = ""
     """The reason that was answered; empty: none. `dropped`: no answer at all."""
+    operation: str = ""
+    """The name of the operation that it began."""
     kept: bytes = b""
 
     @property

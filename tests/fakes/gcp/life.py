@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tests.fakes.gcp.book import Book, Document, Event, Operation
 from tests.fakes.gcp.calls import Fault
 from tests.fakes.gcp.paths import last, path, url, zone_in
+from tests.fakes.gcp.quotas import count
 
 PREEMPTED = "compute.instances.preempted"
 _SAID = {
@@ -25,6 +26,8 @@ def run(book: Book, where: str, seconds: int, ends: Fault | None) -> None:
     if where not in book.tables["instances"]:  # deleted meanwhile
         return
     document, machine = book.tables["instances"][where], book.machines[where]
+    if document["status"] == "TERMINATED":
+        count(book, document, 1)
     machine.started += 1
     document.update(status="RUNNING", lastStartTimestamp=book.stamp())
     if seconds:
@@ -41,6 +44,7 @@ def stop(book: Book, where: str) -> None:
     document = book.tables["instances"][where]
     if document["status"] == "TERMINATED":
         return
+    count(book, document, -1)
     document.update(status="TERMINATED", lastStopTimestamp=book.stamp())
     document["resourceStatus"]["scheduling"].pop("terminationTimestamp", None)
     for nic in document["networkInterfaces"]:
@@ -54,6 +58,8 @@ def delete(book: Book, where: str) -> None:
     document = book.tables["instances"].get(where)
     if document is None:
         return
+    if document["status"] != "TERMINATED":
+        count(book, document, -1)
     event = Event("deleted", last(document["zone"]), document["name"])
     del book.tables["instances"][where]
     book.machines.pop(where, None)

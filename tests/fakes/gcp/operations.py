@@ -55,6 +55,8 @@ def begin(
     for word in ("zones", "regions"):
         if f"/{word}/" in scope:
             document[word[:-1]] = url(scope)
+    if faulty or not request.call.operation:
+        request.call.operation = name
     operation = Operation(document, now + book.operation_s)
     book.operations[f"{scope}/operations/{name}"] = operation
     first = dict(document)

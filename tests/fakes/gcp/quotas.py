@@ -12,7 +12,6 @@ from tests.fakes.gcp.operations import error
 from tests.fakes.gcp.paths import last, region_of
 
 _CPUS = {"n2": "N2_CPUS", "a2": "A2_CPUS"}
-_ENDED = ("TERMINATED", "STOPPED")
 
 
 def used(book: Book, region: str, metric: str) -> float:
@@ -23,18 +22,23 @@ def used(book: Book, region: str, metric: str) -> float:
         return float(len(book.tables[metric.lower()]))
     if metric == "IMAGES":
         return float(sum(path.startswith(f"projects/{book.project}/") for path in book.tables["images"]))
-    return _running(book, region).get(metric, 0.0)
+    return book.usage.get((region, metric), 0.0)
 
 
-def over_quota(book: Book, zone: str, document: Mapping[str, Any]) -> Document | None:
-    """The error of an operation that starts this instance and would take more than a quota has; None: there is enough."""
-    regional, whole = _running(book, region_of(zone)), None
+def count(book: Book, document: Mapping[str, Any], sign: int) -> None:
+    """An instance begins (1) or ends (-1) to take what it takes."""
+    region = region_of(last(document["zone"]))
     for metric, amount in _uses(document):
-        region = "" if metric.endswith("_ALL_REGIONS") else region_of(zone)
-        if not region:
-            whole = _running(book, "") if whole is None else whole
+        for where in (region, ""):
+            book.usage[where, metric] = book.usage.get((where, metric), 0.0) + sign * amount
+
+
+def over_quota(book: Book, document: Mapping[str, Any]) -> Document | None:
+    """The error of an operation that starts this instance and would take more than a quota has; None: there is enough."""
+    for metric, amount in _uses(document):
+        region = "" if metric.endswith("_ALL_REGIONS") else region_of(last(document["zone"]))
         limit = book.limit(region, metric)
-        if (regional if region or whole is None else whole).get(metric, 0.0) + amount <= limit:
+        if book.usage.get((region, metric), 0.0) + amount <= limit:
             continue
         place = f"in region {region}" if region else "globally"
         info = {
@@ -45,16 +49,6 @@ def over_quota(book: Book, zone: str, document: Mapping[str, Any]) -> Document |
         }
         return error("QUOTA_EXCEEDED", f"Quota '{metric}' exceeded.  Limit: {limit} {place}.", [{"quotaInfo": info}])
     return None
-
-
-def _running(book: Book, region: str) -> dict[str, float]:
-    """Quota metric → what the instances of a region, or of all, take of it."""
-    found: dict[str, float] = {}
-    for path, one in book.tables["instances"].items():
-        if f"/zones/{region}" in path and one["status"] not in _ENDED:
-            for metric, amount in _uses(one):
-                found[metric] = found.get(metric, 0.0) + amount
-    return found
 
 
 def _uses(document: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from google.cloud import compute_v1
 
 from goldbake.clouds.failure import Failure, Scope
+from goldbake.clouds.gcp.errors import RAISED
 from goldbake.clouds.gcp.operations import chief, failures
+from goldbake.clouds.gcp.refusals import NEUTRAL
 from goldbake.errors import Exit
 
 if TYPE_CHECKING:
@@ -30,13 +32,16 @@ def started(done: compute_v1.Operation, shown: Sequence[compute_v1.Instance], na
 
 
 def parts(gcp: Gcp, done: compute_v1.Operation) -> list[compute_v1.Operation]:
-    """The operations of a bulkInsert's zones and instances. Raises what the calls raise."""
+    """The operations of a bulkInsert's zones and instances; none where they may not be read: then nobody knows why."""
     if not done.operation_group_id:
         return []
     client = gcp.client(compute_v1.GlobalOperationsClient)
     wanted = f"operationGroupId = {done.operation_group_id}"
-    listed = client.aggregated_list(request={"project": gcp.project, "filter": wanted, "max_results": 500})
-    return [part for _, scope in listed for part in scope.operations if part.name != done.name]
+    try:
+        listed = client.aggregated_list(request={"project": gcp.project, "filter": wanted, "max_results": 500})
+        return [part for _, scope in listed for part in scope.operations if part.name != done.name]
+    except RAISED:
+        return []
 
 
 def unseen(done: compute_v1.Operation, of: Sequence[compute_v1.Operation], names: Collection[str]) -> dict[str, str]:
@@ -48,6 +53,11 @@ def unseen(done: compute_v1.Operation, of: Sequence[compute_v1.Operation], names
     return {name: zone for name, zone in found.items() if name in names}
 
 
+def says_why(done: compute_v1.Operation) -> bool:
+    """Whether a bulkInsert's operation has errors that are more than a summary."""
+    return any(error.code not in NEUTRAL for error in done.error.errors)
+
+
 def shortage(
     done: compute_v1.Operation, of: Sequence[compute_v1.Operation], *, doing: str, region: str, found: int, wanted: int
 ) -> Failure | None:
@@ -57,7 +67,8 @@ def shortage(
     """
     if found >= wanted:
         return None
-    problems = failures(done, doing=doing) or [problem for part in of for problem in failures(part, doing=doing)]
+    causes = [problem for part in of for problem in failures(part, doing=doing)]
+    problems = failures(done, doing=doing) if says_why(done) else causes or failures(done, doing=doing)
     if problems:
         return chief(problems)
     counted = ", ".join(

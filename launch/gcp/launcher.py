@@ -139,7 +139,7 @@ class GcpLauncher:
         if self._is_bulk(spec):
             return self._bulk(spec, numbers, place, ground)
         kind, (number, *_) = self._kind(place), numbers
-        doing = f"start {_article(kind)} {kind}"
+        doing = f"start 1 × {kind}"
         body = requests.instance(spec, self._options, ground, place, kind, number, self._seconds(spec))
         request = {
             "project": self._gcp.project,
@@ -239,7 +239,11 @@ class GcpLauncher:
                 }
             )
         except RAISED as error:
-            raise self._noticed(failure(error, doing=doing, place=place.region), place, len(numbers)) from error
+            found = failure(error, doing=doing, place=place.region)
+            made = self._made(spec, numbers, compute_v1.Operation(), place, doing)[0] if found.code in _EXISTS else ()
+            if not made:
+                raise self._noticed(found, place, len(numbers)) from error
+            return Created(made, _passing(found))
         try:
             done = ended(self._gcp, operation, doing=doing, patience=_CREATE_S)
         except Failure as late:
@@ -263,13 +267,13 @@ class GcpLauncher:
         try:
             shown = answers.started(done, list(listing.instances(self._gcp, spec.launch_id)), list(names))
             found = {item.name: listing.instance(item) for item in shown}
-            parts = answers.parts(self._gcp, done) if len(found) < len(names) and not done.error.errors else []
         except RAISED as error:
             raise failure(error, doing="look at what was started", place=place.region) from error
+        parts = answers.parts(self._gcp, done) if len(found) < len(names) and not answers.says_why(done) else []
         for name, zone in answers.unseen(done, parts, names.keys() - found.keys()).items():
             found[name] = self._made_up(spec, names[name], replace(place, zone=zone))
         missing = answers.shortage(done, parts, doing=doing, region=place.region, found=len(found), wanted=len(names))
-        return tuple(self._with_reach(spec, found[name]) for name in names if name in found), missing
+        return tuple(self._with_reach(found[name]) for name in names if name in found), missing
 
     def _noticed(self, found: Failure, place: Place, count: int) -> Failure:
         """The failure with what is known about its cause; a quota is named with its value."""
@@ -279,8 +283,8 @@ class GcpLauncher:
         """There is one of this name: ours, from a call whose answer we did not get, or one that is just being taken back."""
         item = self._get(spec, number, place)
         if item is not None and item.status in answers.LIVING and listing.instance(item).launch_id == spec.launch_id:
-            return Created((self._with_reach(spec, listing.instance(item)),))
-        raise Failure(Scope.RETRY, found.code, found.message, hint=found.hint, exit_code=found.exit_code)
+            return Created((self._with_reach(listing.instance(item)),))
+        raise _passing(found)
 
     def _abandon(self, name: str, zone: str) -> None:
         """What may come up after we have stopped waiting for it is not wanted any more; if this fails, destroy finds it."""
@@ -293,7 +297,7 @@ class GcpLauncher:
         """The instance that instances.insert has made, as Compute Engine shows it. Raises Failure, for one that has ended since with its reason."""
         item = self._get(spec, number, place)
         if item is not None:
-            return self._with_reach(spec, listing.instance(item))
+            return self._with_reach(listing.instance(item))
         unseen = self._made_up(spec, number, place)
         seen = reason(self._gcp, unseen, Seen(GONE))
         if seen.code and (end := died(unseen, seen)):
@@ -318,11 +322,11 @@ class GcpLauncher:
             kind=str(self._kind(place)), state="provisioning",
         )  # fmt: skip
 
-    def _with_reach(self, spec: LaunchSpec, instance: Instance) -> Instance:
+    def _with_reach(self, instance: Instance) -> Instance:
         """Somebody gets in only with a key, a port that is open for him, and an address."""
         if not (self._options.key and self._options.ssh_from and instance.address):
             return instance
-        return replace(instance, reach=f"ssh {requests.user(spec)}@{instance.address}")
+        return replace(instance, reach=f"ssh {requests.USER}@{instance.address}")
 
     def _states(self, launch_id: str) -> Iterable[tuple[str, Seen]]:
         found = self._projects.look(launch_id, lambda gcp: [(item.name, Seen(item.status)) for item in listing.instances(gcp, launch_id)])
@@ -350,5 +354,6 @@ class GcpLauncher:
             return list(pool.map(one, wanted))
 
 
-def _article(kind: MachineType) -> str:
-    return "an" if kind.name[0] in "an" else "a"
+def _passing(found: Failure) -> Failure:
+    """The same failure, as one that may pass."""
+    return Failure(Scope.RETRY, found.code, found.message, hint=found.hint, exit_code=found.exit_code)

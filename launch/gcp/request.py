@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from google.cloud import compute_v1
 
 from goldbake.clouds.gcp.types import MachineType
-from goldbake.config import base_images
 from goldbake.errors import UsageError
 from launch.base import CloudOptions, LaunchSpec, Place
 from launch.gcp.network import Subnet
@@ -20,7 +19,7 @@ USER_DATA = "user-data"
 RUN_S = range(30, 120 * 86400 + 1)
 """Seconds that Compute Engine takes as maxRunDuration (https://cloud.google.com/compute/docs/instances/limit-vm-runtime)."""
 USER = "goldbake"
-"""Who logs in with a key when images.yaml does not say which system it is; Google's guest agent makes the account."""
+"""Who logs in with a key; Google's guest agent makes the account."""
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 """What a service account may do is said by its roles; a narrower scope would only hide them."""
@@ -135,11 +134,6 @@ def require_sense(spec: LaunchSpec, options: CloudOptions, image: compute_v1.Ima
         )
 
 
-def user(spec: LaunchSpec) -> str:
-    """Who logs in with the key."""
-    return getattr(base_images.GCP[spec.described.os], "user", USER) if spec.described else USER
-
-
 def _disk(spec: LaunchSpec, options: CloudOptions, kind: MachineType, types: str) -> compute_v1.AttachedDisk:
     """The root disk, which goes with its instance. `types` is what stands before the name of a disk type."""
     new = compute_v1.AttachedDiskInitializeParams(source_image=spec.artifact, labels=spec.tags())
@@ -159,7 +153,7 @@ def _accelerators(kind: MachineType, types: str) -> list[compute_v1.AcceleratorC
 def _metadata(spec: LaunchSpec, options: CloudOptions) -> compute_v1.Metadata:
     given = {USER_DATA: spec.user_data.reveal(), "block-project-ssh-keys": "TRUE"}
     if options.key:
-        given |= {"ssh-keys": f"{user(spec)}:{options.key}", "enable-oslogin": "FALSE"}  # OS Login ignores keys in the metadata
+        given |= {"ssh-keys": f"{USER}:{options.key}", "enable-oslogin": "FALSE"}  # OS Login ignores keys in the metadata
     return compute_v1.Metadata(items=[compute_v1.Items(key=key, value=value) for key, value in given.items()])
 
 
@@ -175,8 +169,9 @@ def _scheduling(kind: MachineType, place: Place, seconds: int) -> compute_v1.Sch
     said = compute_v1.Scheduling(
         max_run_duration=compute_v1.Duration(seconds=seconds),
         instance_termination_action="DELETE",
-        on_host_maintenance="TERMINATE" if kind.has_gpu or place.spot else "MIGRATE",
     )
+    if kind.has_gpu or place.spot:
+        said.on_host_maintenance = "TERMINATE"  # what is left out is the type's own default
     if place.spot:
         said.provisioning_model = "SPOT"
         said.automatic_restart = False

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from google.api_core.exceptions import NotFound
 from google.cloud import compute_v1
 
 from goldbake.clouds.failure import Failure, Scope
@@ -51,13 +52,17 @@ def region_of(zone: str) -> str:
 
 def image(gcp: Gcp, spec: LaunchSpec) -> compute_v1.Image:
     """The image as Compute Engine has it. Raises UsageError when nothing can be started from it, and what the call raises."""
+    again = f"bake it again: ./inv bake --cloud gcp --image {spec.image}"
     said = _IMAGE.fullmatch(spec.artifacts[GLOBAL])
     if said is None:
         raise UsageError(f"{spec.artifacts[GLOBAL]} is no image", hint="as projects/PROJECT/global/images/NAME")
-    found = gcp.client(compute_v1.ImagesClient).get(project=said[1], image=said[2])
+    try:
+        found = gcp.client(compute_v1.ImagesClient).get(project=said[1], image=said[2])
+    except NotFound as error:
+        raise UsageError(f"{spec.artifacts[GLOBAL]} is not there", hint=again) from error
     if found.status != "READY" or found.deprecated.state in _UNUSABLE:
         state = found.deprecated.state or found.status
-        raise UsageError(f"{spec.artifacts[GLOBAL]} is {state}", hint=f"bake it again: ./inv bake --cloud gcp --image {spec.image}")
+        raise UsageError(f"{spec.artifacts[GLOBAL]} is {state}", hint=again)
     return found
 
 

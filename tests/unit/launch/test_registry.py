@@ -14,8 +14,8 @@ from goldbake.config.model import Cloud
 from goldbake.errors import Exit, MissingError
 from goldbake.log import Progress
 from goldbake.paths import Paths
-from launch import service
-from launch.base import Resource
+from launch import registry, service
+from launch.base import ACCOUNT, Resource
 from launch.journal import BAKE
 from launch.registry import journal_of, launcher_for, launchers_for
 from launch.service import LaunchRequest
@@ -24,7 +24,15 @@ from tests.unit.launch.foldercloud import FolderCloud
 
 WITHOUT = {
     "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true", "AWS_REGION": "us-east-1",
+    "CLOUDSDK_CONFIG": "/dev/null", "NO_GCE_CHECK": "true",
 }  # fmt: skip
+GOOGLE = (
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "CLOUDSDK_AUTH_ACCESS_TOKEN",
+    "GOOGLE_CLOUD_PROJECT",
+    "CLOUDSDK_CORE_PROJECT",
+    "GCE_METADATA_HOST",
+)
 
 
 @pytest.fixture
@@ -49,6 +57,29 @@ def test_a_cloud_with_credentials_is_looked_at_but_not_insisted_on(paths: Paths,
     looked = launchers_for(paths, None)
     assert set(looked.launchers) == {Cloud.LOCAL, Cloud.AWS}
     assert looked.named == {Cloud.LOCAL}
+
+
+def test_google_cloud_is_looked_at_when_it_has_credentials_and_a_project(
+    paths: Paths, no_credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", "ya29.of-the-tests")
+    assert set(launchers_for(paths, None).launchers) == {Cloud.LOCAL}
+    with pytest.raises(MissingError, match="project") as caught:
+        launcher_for(Cloud.GCP, paths)
+    assert "GOOGLE_CLOUD_PROJECT" in caught.value.hint
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "mine")
+    assert set(launchers_for(paths, None).launchers) == {Cloud.LOCAL, Cloud.GCP}
+
+
+def test_a_launch_is_remembered_with_its_project(paths: Paths, cloud: FolderCloud, request_: LaunchRequest) -> None:
+    run_launch(paths, cloud, request_)
+    (entry,) = service.entries(paths)
+    for number, (where, project) in enumerate(((Cloud.GCP, "mine"), (Cloud.GCP, "mine"), (Cloud.GCP, "yours"), (Cloud.AWS, "123"))):
+        journal_of(paths).write(replace(entry, launch_id=f"n{number}", cloud=where, options={ACCOUNT: project}))
+    journal_of(paths).write(replace(entry, launch_id="n9", cloud=Cloud.GCP))
+    assert registry._accounts(paths, Cloud.GCP)() == ["mine", "yours"]
+    assert registry._remembered(paths)("n2") == {ACCOUNT: "yours"}
+    assert registry._remembered(paths)("nowhere") == {}
 
 
 def test_a_cloud_that_is_named_needs_credentials(paths: Paths, no_credentials: None) -> None:

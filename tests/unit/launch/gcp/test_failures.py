@@ -11,7 +11,7 @@ from goldbake.errors import CapacityError, Exit, GoldbakeError
 from launch import observe, service
 from launch.base import Market
 from launch.fleet import TRIES, Fleet
-from launch.gcp import metadata
+from launch.gcp import answer, metadata
 from tests.fakes.gcp import START, Call
 from tests.unit.launch.gcp.conftest import ABROAD, HOME, TYPE, ZONES, Field
 
@@ -252,6 +252,43 @@ def test_a_bulk_insert_that_is_short_is_filled_up_elsewhere(gcp_field: Field) ->
     assert "ZONE_RESOURCE_POOL_EXHAUSTED" in gcp_field.said.getvalue(), "the reason is in the operations of its parts"
     gcp_field.destroy()
     assert gcp_field.left() == []
+
+
+def _operation(code: str = "", said: str = "", **more: object) -> compute_v1.Operation:
+    errors = [compute_v1.Errors(code=code, message=said)] if code else []
+    return compute_v1.Operation(name="o", status="DONE", region=f"regions/{HOME}", error=compute_v1.Error(errors=errors), **more)
+
+
+def test_a_bulk_insert_that_only_sums_up_is_asked_for_the_reasons() -> None:
+    done = _operation("VM_MIN_COUNT_NOT_REACHED", "Requested minimum count of 1 VMs could not be created.")
+    part = _operation("QUOTA_EXCEEDED", "Quota 'GPUS_ALL_REGIONS' exceeded.  Limit: 0.0 globally.")
+    assert not answer.says_why(done)
+    found = answer.shortage(done, [_operation(), part], doing="start 2", region=HOME, found=0, wanted=2)
+    assert found is not None
+    assert (found.scope, found.code) == (Scope.ACCOUNT, "QUOTA_EXCEEDED"), "no other region helps"
+    found = answer.shortage(done, [], doing="start 2", region=HOME, found=0, wanted=2)
+    assert found is not None
+    assert (found.scope, found.code) == (Scope.ZONE, "VM_MIN_COUNT_NOT_REACHED")
+    assert answer.says_why(part)
+
+
+def test_a_shortage_without_any_reason_is_told_in_numbers() -> None:
+    counted = {"zones/us-central1-b": compute_v1.BulkInsertOperationStatus(created_vm_count=1, target_vm_count=2)}
+    done = _operation(instances_bulk_insert_operation_metadata=compute_v1.InstancesBulkInsertOperationMetadata(per_location_status=counted))
+    found = answer.shortage(done, [], doing="start 2", region=HOME, found=1, wanted=2)
+    assert found is not None
+    assert "it started 1 of 2 (us-central1-b: 1 of 2), and does not say why" in found.message
+    assert (found.scope, found.exit_code) == (Scope.REGION, Exit.CAPACITY)
+    assert answer.shortage(done, [], doing="start 2", region=HOME, found=2, wanted=2) is None
+
+
+def test_reasons_that_may_not_be_read_keep_nobody_from_the_next_region(gcp_field: Field) -> None:
+    for zone in ("a", "b", "c"):
+        gcp_field.fake.capacity[(f"us-central1-{zone}", TYPE, False)] = 1 if zone == "b" else 0
+    gcp_field.fake.refuse("forbidden", "compute.globalOperations.aggregatedList", times=None)
+    report = gcp_field.launch(count=2, options={"regions": (HOME, ABROAD)})
+    assert sorted(started.instance.place for started in report.started) == ["europe-west4-a", ZONES[1]]
+    assert "does not say why" in gcp_field.said.getvalue()
 
 
 @pytest.mark.parametrize("code", [row.code for row in STATES if row.code.startswith("compute.") and row.code != PREEMPTED])

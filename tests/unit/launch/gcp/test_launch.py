@@ -182,6 +182,15 @@ def test_an_image_that_is_deprecated_or_not_ready_is_not_launched(gcp_field: Fie
     image["status"] = "PENDING"
     with pytest.raises(UsageError, match="is PENDING"):
         gcp_field.launch("l3")
+    del gcp_field.fake.book.tables["images"][NEWEST_NOBLE.id]
+    with pytest.raises(UsageError, match="is not there"):
+        gcp_field.launch("l4")
+
+
+def test_a_type_without_a_gpu_keeps_its_own_way_of_maintenance(gcp_field: Field) -> None:
+    assert gcp_field.launch(options={"types": ("n2-standard-4",)}).started
+    (call,) = gcp_field.asked("instances.insert")
+    assert call.body["scheduling"].keys() == {"maxRunDuration", "instanceTerminationAction"}
 
 
 def test_without_a_way_to_the_internet_the_launch_says_what_to_do(gcp_field: Field) -> None:
@@ -255,12 +264,14 @@ def test_a_repeated_call_finds_what_the_first_made(gcp_field: Field, count: int)
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", token)
 
 
-def test_an_instance_that_was_made_and_whose_request_is_forgotten_is_taken(gcp_field: Field) -> None:
+@pytest.mark.parametrize(("count", "method"), [(1, "instances.insert"), (3, "regionInstances.bulkInsert")])
+def test_what_was_made_and_whose_request_is_forgotten_is_taken(gcp_field: Field, count: int, method: str) -> None:
     """Compute Engine remembers request ids for a while only."""
-    gcp_field.fake.refuse("backendError", "compute.instances.insert", done=True)
+    gcp_field.fake.refuse("backendError", f"compute.{method}", done=True)
     gcp_field.fake.after.append(lambda call: gcp_field.fake.book.requests.clear())
-    assert [started.instance.id for started in gcp_field.launch().started] == ["goldbake-l1-1"]
-    assert len(gcp_field.held("instance")) == 1
+    assert [started.instance.id for started in gcp_field.launch(count=count).started] == [f"goldbake-l1-{n + 1}" for n in range(count)]
+    assert len(gcp_field.held("instance")) == count
+    assert len(gcp_field.asked(method)) == 2
 
 
 def test_instances_are_listed_over_all_regions(gcp_field: Field) -> None:

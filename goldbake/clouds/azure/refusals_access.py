@@ -190,7 +190,7 @@ SUBSCRIPTION = (
         ("SubscriptionNotAuthorizedForImage", "The subscription may not use this image.", "use another base image"),
     ),
     *rows(
-        Scope.ACCOUNT,
+        Scope.REQUEST,
         LOCKS,
         (
             "ScopeLocked",

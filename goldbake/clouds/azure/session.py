@@ -120,6 +120,7 @@ class Azure:
             policies.RedirectPolicy(),
             _Patient(retry_total=_TRIES, retry_status=_TRIES),
             ARMChallengeAuthenticationPolicy(self.credential, SCOPE),
+            policies.CustomHookPolicy(),
             policies.NetworkTraceLoggingPolicy(),
             policies.SensitiveHeaderCleanupPolicy(),
             ARMHttpLoggingPolicy(),

@@ -78,7 +78,7 @@ def test_every_code_with_words_has_a_row_without_them_too() -> None:
         ("RequestDisallowedByPolicy", Scope.ACCOUNT, Exit.MISSING),
         ("ReadOnlyDisabledSubscription", Scope.ACCOUNT, Exit.MISSING),
         ("SubscriptionNotFound", Scope.ACCOUNT, Exit.MISSING),
-        ("ScopeLocked", Scope.ACCOUNT, Exit.FAILED),
+        ("ScopeLocked", Scope.REQUEST, Exit.FAILED),
         ("InvalidParameter", Scope.REQUEST, Exit.USAGE),
         ("InvalidRequestFormat", Scope.REQUEST, Exit.USAGE),
         ("PropertyChangeNotAllowed", Scope.REQUEST, Exit.USAGE),

@@ -17,6 +17,7 @@ from google.cloud import compute_v1
 
 from goldbake.clouds.failure import Failure, Scope, worst
 from goldbake.clouds.gcp.errors import RAISED, failure
+from goldbake.clouds.gcp.offers import offers, zones
 from goldbake.clouds.gcp.operations import UNFINISHED, chief, ended, failures
 from goldbake.clouds.gcp.quotas import explained
 from goldbake.clouds.gcp.resources import INSTANCE, delete, is_gone
@@ -33,7 +34,7 @@ from launch.gcp.metadata import remove_user_data
 from launch.gcp.network import Doors
 from launch.gcp.projects import Projects
 from launch.gcp.request import Ground
-from launch.gcp.survey import image, offers, regions, survey, zones
+from launch.gcp.survey import image, regions, survey
 from launch.gcp.watch import ConsoleReader, died, reason
 from launch.observe import GONE, Consoles, Deaths, Seen
 

@@ -136,11 +136,9 @@ def require_sense(spec: LaunchSpec, options: CloudOptions, image: compute_v1.Ima
 
 def _disk(spec: LaunchSpec, options: CloudOptions, kind: MachineType, types: str) -> compute_v1.AttachedDisk:
     """The root disk, which goes with its instance. `types` is what stands before the name of a disk type."""
-    new = compute_v1.AttachedDiskInitializeParams(source_image=spec.artifact, labels=spec.tags())
+    new = compute_v1.AttachedDiskInitializeParams(source_image=spec.artifact, labels=spec.tags(), disk_type=f"{types}{kind.disk}")
     if options.disk_gib:
         new.disk_size_gb = options.disk_gib
-    if kind.disk:
-        new.disk_type = f"{types}{kind.disk}"
     return compute_v1.AttachedDisk(boot=True, auto_delete=True, initialize_params=new)
 
 

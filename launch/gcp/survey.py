@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from google.api_core.exceptions import NotFound
 from google.cloud import compute_v1
@@ -66,24 +66,6 @@ def image(gcp: Gcp, spec: LaunchSpec) -> compute_v1.Image:
     return found
 
 
-def zones(gcp: Gcp) -> tuple[str, ...]:
-    """All zones that work. Raises what the call raises."""
-    listed = gcp.client(compute_v1.ZonesClient).list(request={"project": gcp.project, "max_results": 500})
-    return tuple(sorted(zone.name for zone in listed if zone.status == "UP"))
-
-
-def offers(gcp: Gcp, kinds: Sequence[MachineType]) -> Mapping[str, frozenset[MachineType]]:
-    """Zone → which of the types it has, with the GPUs that are to be attached. Raises what the calls raise."""
-    machines = _where(gcp, compute_v1.MachineTypesClient, "machine_types", {kind.name for kind in kinds})
-    accelerators = _where(gcp, compute_v1.AcceleratorTypesClient, "accelerator_types", {kind.accelerator for kind in kinds} - {""})
-    found: dict[str, set[MachineType]] = {}
-    for kind in kinds:
-        for zone in machines.get(kind.name, ()):
-            if not kind.accelerator or zone in accelerators.get(kind.accelerator, ()):
-                found.setdefault(zone, set()).add(kind)
-    return {zone: frozenset(types) for zone, types in found.items()}
-
-
 def survey(
     gcp: Gcp,
     region: str,
@@ -116,16 +98,3 @@ def survey(
             hint=f"zones with these types: {', '.join(sorted(offered))}",
         )
     return Ground(region, image, subnet(gcp, region, options), here, fitting)
-
-
-def _where(gcp: Gcp, client: type, field: str, names: set[str]) -> dict[str, set[str]]:
-    """Name → the zones in which a listing over all zones shows it."""
-    found: dict[str, set[str]] = {}
-    if not names:
-        return found
-    wanted = " OR ".join(f"(name = {name})" for name in sorted(names))
-    asked: Any = gcp.client(client)
-    for scope, listed in asked.aggregated_list(request={"project": gcp.project, "filter": wanted, "max_results": 500}):
-        for item in getattr(listed, field):
-            found.setdefault(item.name, set()).add(scope.removeprefix("zones/"))
-    return found

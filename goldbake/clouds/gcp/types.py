@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from goldbake.config.gcp import BUILT_IN_GPU, ONLY_HYPERDISK
 from goldbake.config.model import Gpu
 from goldbake.errors import UsageError
 
@@ -25,27 +26,8 @@ CHEAPEST: tuple[tuple[str, Gpu], ...] = (
 and …/compute/gpus-pricing). A3 High with fewer than eight H100 is sold as spot and flex-start only (https://cloud.google.com/compute/docs/gpus).
 Compute Engine has no K80 any more, and never had A10, A10G, L40S or GH200."""
 
-_BUNDLED = ("a2-", "a3-", "a4-", "a4x-", "g2-", "g4-")
-"""Series whose types have their GPUs built in (https://cloud.google.com/compute/docs/accelerator-optimized-machines)."""
 _ATTACHABLE = "n1-"
 """The only series to which GPUs are attached (https://cloud.google.com/compute/docs/gpus)."""
-_DISKS: tuple[tuple[str, str], ...] = (
-    ("a3-ultragpu-", "hyperdisk-balanced"),
-    ("a4-", "hyperdisk-balanced"),
-    ("a4x-", "hyperdisk-balanced"),
-    ("g4-", "hyperdisk-balanced"),
-    ("c4", "hyperdisk-balanced"),
-    ("n4", "hyperdisk-balanced"),
-    ("a2-", "pd-balanced"),
-    ("a3-", "pd-balanced"),
-    ("g2-", "pd-balanced"),
-    ("n1-", "pd-balanced"),
-    ("n2", "pd-balanced"),
-    ("e2-", "pd-balanced"),
-    ("c3", "pd-balanced"),
-)
-"""How a type's name begins → its root disk: the newest series take Hyperdisk only, and N1's own default is a spinning disk
-(https://cloud.google.com/compute/docs/disks/hyperdisks and …/compute/docs/disks/persistent-disks: machine series support)."""
 _WRITTEN = re.compile(r"(?P<name>[a-z][a-z0-9]*(?:-[a-z0-9]+)+)(?:\+(?:(?P<count>[1-9][0-9]?)x)?(?P<accelerator>nvidia-[a-z0-9-]+))?")
 
 
@@ -64,12 +46,12 @@ class MachineType:
     @property
     def has_gpu(self) -> bool:
         """Whether it cannot be moved to another host while it runs: `onHostMaintenance` has to be TERMINATE."""
-        return bool(self.accelerator) or self.name.startswith(_BUNDLED)
+        return bool(self.accelerator) or self.name.startswith(BUILT_IN_GPU)
 
     @property
     def disk(self) -> str:
-        """The type of its root disk; empty: Compute Engine's own default."""
-        return next((disk for begin, disk in _DISKS if self.name.startswith(begin)), "")
+        """The type of its root disk. N1's own default is a spinning one."""
+        return "hyperdisk-balanced" if ONLY_HYPERDISK.match(self.name) else "pd-balanced"
 
 
 def machine_type(text: str) -> MachineType:
@@ -81,7 +63,7 @@ def machine_type(text: str) -> MachineType:
     if accelerator and not text.startswith(_ATTACHABLE):
         raise UsageError(
             f"GPUs cannot be attached to {found['name']}, only to types of N1",
-            hint=f"--instance-type {found['name']} has its own" if text.startswith(_BUNDLED) else f"as n1-standard-8+{accelerator}",
+            hint=f"--instance-type {found['name']} has its own" if text.startswith(BUILT_IN_GPU) else f"as n1-standard-8+{accelerator}",
         )
     return MachineType(found["name"], accelerator, int(found["count"] or 1) if accelerator else 0)
 

@@ -60,7 +60,6 @@ def test_the_default_type_is_the_cheapest_that_fits() -> None:
         ("a4-highgpu-8g", True, "hyperdisk-balanced"),
         ("g4-standard-48", True, "hyperdisk-balanced"),
         ("n4-standard-4", False, "hyperdisk-balanced"),
-        ("z3-highmem-8", False, ""),
     ],
 )
 def test_a_type_brings_its_disk_and_stops_for_maintenance_when_it_has_a_gpu(text: str, gpu: bool, disk: str) -> None:

@@ -23,7 +23,7 @@ _Named = Annotated[str, StringConstraints(pattern=f"^({_RESOURCE})?$")]
 
 BUILT_IN_GPU = ("a2-", "a3-", "a4-", "a4x-", "g2-", "g4-")
 """Machine families with NVIDIA GPUs of their own, which take no accelerators: https://cloud.google.com/compute/docs/gpus."""
-ONLY_HYPERDISK = re.compile(r"(a3-ultragpu|a4x?|c4[ad]?|g4|h4d|m4|n4[ad]?|x4)-")
+_ONLY_HYPERDISK = re.compile(r"(a3-ultragpu|a4x?|c4[ad]?|g4|h4d|m4|n4[ad]?|x4)-")
 """Machines that have no Persistent Disk: https://cloud.google.com/compute/docs/disks/hyperdisks."""
 
 
@@ -102,7 +102,7 @@ class GcpSettings(Frozen):
     @property
     def disk_type(self) -> str:
         """The type of the build instance's disk: the newest machines have no other than Hyperdisk."""
-        return "hyperdisk-balanced" if ONLY_HYPERDISK.match(self.machine_type) else "pd-balanced"
+        return disk_type_of(self.machine_type)
 
     def family_of(self, image: str) -> str:
         """The family of the image of this name."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from goldbake.config.gcp import BUILT_IN_GPU, ONLY_HYPERDISK
+from goldbake.config.gcp import BUILT_IN_GPU, disk_type_of
 from goldbake.config.model import Gpu
 from goldbake.errors import UsageError
 
@@ -51,7 +51,7 @@ class MachineType:
     @property
     def disk(self) -> str:
         """The type of its root disk. N1's own default is a spinning one."""
-        return "hyperdisk-balanced" if ONLY_HYPERDISK.match(self.name) else "pd-balanced"
+        return disk_type_of(self.name)
 
 
 def machine_type(text: str) -> MachineType:

@@ -377,6 +377,17 @@ def test_a_quota_and_a_stock_out_are_in_the_operation(fake: FakeGcp) -> None:
     assert sorted(one.id for one in fake.held() if one.kind == "disk") == ["one", "three", "two"]
 
 
+def test_newer_gpus_share_a_quota_that_has_their_family_as_a_dimension(fake: FakeGcp) -> None:
+    fake.book.quotas[REGION, "GPUS_PER_GPU_FAMILY:NVIDIA_H100"] = 0.0
+    (error,) = _insert(fake, type="a3-highgpu-1g").error.errors
+    assert error.message == "Quota 'GPUS_PER_GPU_FAMILY' exceeded.  Limit: 0.0 in region us-central1."
+    info = error.error_details[0].quota_info
+    assert (info.metric_name, info.limit_name) == ("compute.googleapis.com/gpus_per_gpu_family", "GPUS-PER-GPU-FAMILY-per-project-region")
+    assert dict(info.dimensions) == {"region": REGION, "gpu_family": "NVIDIA_H100"}
+    spot = _scheduling(provisioning_model="SPOT", instance_termination_action="DELETE")
+    assert _codes(_insert(fake, type="a3-highgpu-1g", scheduling=spot)) == []
+
+
 def test_a_fault_reaches_the_calls_that_it_names_and_no_other(fake: FakeGcp) -> None:
     fake.refuse("rateLimitExceeded", "compute.instances.insert")
     fake.refuse("RESOURCE_POOL_EXHAUSTED", START, where="operation", type="g2-standard-8", after=1)

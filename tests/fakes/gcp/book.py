@@ -94,7 +94,9 @@ class Book:
     unreachable: set[str] = field(default_factory=set)
     """Zones whose resources no aggregated listing can tell."""
     quotas: dict[tuple[str, str], float] = field(default_factory=dict)
-    """(region, metric) → limit; `""` as region is the project's own quota, and as default that of every region."""
+    """(region, metric) → limit; `""` as region is the project's own quota, and as default that of every region. Of newer GPUs the metric is as
+    GPUS_PER_GPU_FAMILY:NVIDIA_H100.
+    """
     policies: set[str] = field(default_factory=set)
     """Constraints of the organization that are enforced, as compute.vmExternalIpAccess."""
     forbidden: set[str] = field(default_factory=set)

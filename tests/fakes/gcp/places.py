@@ -18,7 +18,8 @@ OLD = "1969-12-31T16:00:00.000-08:00"
 _REGIONAL = (
     "CPUS", "N2_CPUS", "A2_CPUS", "PREEMPTIBLE_CPUS", "INSTANCES", "IN_USE_ADDRESSES", "STATIC_ADDRESSES", "DISKS_TOTAL_GB", "SSD_TOTAL_GB",
     "LOCAL_SSD_TOTAL_GB",
-    *(f"{prefix}{metric}" for prefix in ("", "PREEMPTIBLE_") for metric in dict.fromkeys(one.metric for one in seeds.ACCELERATORS.values()) if metric),
+    *(f"{prefix}{metric}" for prefix in ("", "PREEMPTIBLE_") for metric in dict.fromkeys(one.metric for one in seeds.ACCELERATORS.values()) if ":" not in metric),
+    "PREEMPTIBLE_NVIDIA_H100_GPUS",
 )  # fmt: skip
 _GLOBAL = ("SNAPSHOTS", "NETWORKS", "FIREWALLS", "IMAGES", "STATIC_ADDRESSES", "ROUTERS", "SUBNETWORKS", "INSTANCE_TEMPLATES", "CPUS_ALL_REGIONS",
            "GPUS_ALL_REGIONS")  # fmt: skip

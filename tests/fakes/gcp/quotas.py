@@ -35,17 +35,18 @@ def count(book: Book, document: Mapping[str, Any], sign: int) -> None:
 
 def over_quota(book: Book, document: Mapping[str, Any]) -> Document | None:
     """The error of an operation that starts this instance and would take more than a quota has; None: there is enough."""
-    for metric, amount in _uses(document):
-        region = "" if metric.endswith("_ALL_REGIONS") else region_of(last(document["zone"]))
-        limit = book.limit(region, metric)
-        if book.usage.get((region, metric), 0.0) + amount <= limit:
+    for name, amount in _uses(document):
+        region = "" if name.endswith("_ALL_REGIONS") else region_of(last(document["zone"]))
+        limit = book.limit(region, name)
+        if book.usage.get((region, name), 0.0) + amount <= limit:
             continue
+        metric, _, family = name.partition(":")
         place = f"in region {region}" if region else "globally"
         info = {
             "metricName": f"compute.googleapis.com/{metric.lower()}",
             "limitName": metric.replace("_", "-") + ("-per-project-region" if region else "-per-project"),
             "limit": limit,
-            "dimensions": {"region": region} if region else {"global": "global"},
+            "dimensions": ({"region": region} if region else {"global": "global"}) | ({"gpu_family": family} if family else {}),
         }
         return error("QUOTA_EXCEEDED", f"Quota '{metric}' exceeded.  Limit: {limit} {place}.", [{"quotaInfo": info}])
     return None
@@ -67,8 +68,10 @@ def _uses_of(kind: str, spot: bool, public: bool, guests: tuple[tuple[str, int],
         found["IN_USE_ADDRESSES"] = 1.0
     for name, cards in guests:
         found["GPUS_ALL_REGIONS"] = found.get("GPUS_ALL_REGIONS", 0.0) + cards
-        if metric := seeds.ACCELERATORS[last(name)].metric:
-            found[f"PREEMPTIBLE_{metric}" if spot else metric] = float(cards)
+        metric = seeds.ACCELERATORS[last(name)].metric
+        if spot:
+            metric = f"PREEMPTIBLE_{metric}" if ":" not in metric else f"PREEMPTIBLE_{metric.partition(':')[2]}_GPUS"
+        found[metric] = float(cards)
     return tuple(found.items())
 
 

@@ -35,6 +35,10 @@ _PLACES: Mapping[str, str] = {
 """Accelerator → regions, each with the letters of the zones that have it: https://cloud.google.com/compute/docs/gpus/gpu-regions-zones."""
 
 
+PER_FAMILY = "GPUS_PER_GPU_FAMILY"
+"""https://cloud.google.com/compute/resource-usage#gpu_quota"""
+
+
 @dataclass(frozen=True)
 class Accelerator:
     """A GPU model as Compute Engine sells it."""
@@ -44,7 +48,7 @@ class Accelerator:
     cards: int
     """Most of them in one instance."""
     metric: str
-    """Its regional quota; empty: Compute's list of quotas has none."""
+    """Its regional quota, as Compute Engine lists it; newer models share one, GPUS_PER_GPU_FAMILY, each with a dimension of its own."""
     attachable: bool = False
     """It is added to an N1 machine; the others come with their machine types."""
 
@@ -59,10 +63,10 @@ ACCELERATORS: Mapping[str, Accelerator] = {
         Accelerator("nvidia-l4", "NVIDIA L4", 8, "NVIDIA_L4_GPUS"),
         Accelerator("nvidia-tesla-a100", "NVIDIA A100 40GB", 16, "NVIDIA_A100_GPUS"),
         Accelerator("nvidia-a100-80gb", "NVIDIA A100 80GB", 8, "NVIDIA_A100_80GB_GPUS"),
-        Accelerator("nvidia-h100-80gb", "NVIDIA H100 80GB", 8, ""),
-        Accelerator("nvidia-h100-mega-80gb", "NVIDIA H100 80GB Mega", 8, ""),
-        Accelerator("nvidia-h200-141gb", "NVIDIA H200 141GB", 8, ""),
-        Accelerator("nvidia-rtx-pro-6000", "NVIDIA RTX PRO 6000", 8, ""),
+        Accelerator("nvidia-h100-80gb", "NVIDIA H100 80GB", 8, f"{PER_FAMILY}:NVIDIA_H100"),
+        Accelerator("nvidia-h100-mega-80gb", "NVIDIA H100 80GB Mega", 8, f"{PER_FAMILY}:NVIDIA_H100_MEGA"),
+        Accelerator("nvidia-h200-141gb", "NVIDIA H200 141GB", 8, f"{PER_FAMILY}:NVIDIA_H200"),
+        Accelerator("nvidia-rtx-pro-6000", "NVIDIA RTX PRO 6000", 8, f"{PER_FAMILY}:NVIDIA_RTX_PRO_6000"),
     )
 }
 

@@ -97,11 +97,11 @@ def outcome(request: Request, wanted: Plan) -> tuple[list[Document], int, Fault 
     for name in (START, request.method):
         if (fault := book.faults.take("operation", name, wanted.zone, wanted.type, wanted.spot)) is not None:
             return [error(fault.code, fault.text, fault.details)], fault.http, None
+    key = (wanted.zone, wanted.type, wanted.spot)
+    if book.capacity.get(key, 1) < 1:  # a zone without machines says so even where a quota would refuse as well
+        return [exhausted(request.project, wanted)], 503, None
     if (found := over_quota(book, wanted.document)) is not None:
         return [found], 403, None
-    key = (wanted.zone, wanted.type, wanted.spot)
-    if book.capacity.get(key, 1) < 1:
-        return [exhausted(request.project, wanted)], 503, None
     if key in book.capacity:
         book.capacity[key] -= 1
     later = book.faults.take("later", START, *key) or book.faults.take("later", request.method, *key)

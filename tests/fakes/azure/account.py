@@ -22,7 +22,8 @@ def require_subscription(id: str) -> None:
 def subscriptions(ask: Ask) -> Result:
     """The one that there is."""
     one: dict[str, Any] = {
-        "id": f"/subscriptions/{SUBSCRIPTION}", "subscriptionId": SUBSCRIPTION, "tenantId": TENANT, "displayName": "Fake", "state": "Enabled",
+        "id": f"/subscriptions/{SUBSCRIPTION}", "subscriptionId": SUBSCRIPTION, "tenantId": TENANT, "displayName": "Fake",
+        "state": ask.book.subscription_state,
         "subscriptionPolicies": {"locationPlacementId": "Public_2014-09-01", "quotaId": "PayAsYouGo_2014-09-01", "spendingLimit": "Off"},
         "authorizationSource": "RoleBased", "managedByTenants": [],
     }  # fmt: skip

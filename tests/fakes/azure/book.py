@@ -118,6 +118,8 @@ class Book:
     """(location or LOCATION-ZONE, size) → reasonCode of the restriction: NotAvailableForSubscription or QuotaId."""
     quotas: dict[tuple[str, str], int] = field(default_factory=dict)
     """(location, usage's name) → limit; else those of `catalogue`."""
+    subscription_state: str = "Enabled"
+    """Enabled, Warned, PastDue, Disabled, Deleted."""
     unregistered: set[str] = field(default_factory=set)
     """Resource providers that are not registered, in small letters."""
     register_polls: int = 0

@@ -163,16 +163,19 @@ def _interface(options: CloudOptions, ground: Ground) -> compute_v1.NetworkInter
 
 
 def _scheduling(kind: MachineType, place: Place, seconds: int) -> compute_v1.Scheduling:
-    """`seconds` until Compute Engine deletes the instance, whoever is alive then; spot goes the same way when it is taken back."""
+    """`seconds` until Compute Engine deletes the instance, whoever is alive then; spot goes the same way when it is taken back.
+
+    A restart would begin the time anew: what a fault of the host ends stays ended.
+    """
     said = compute_v1.Scheduling(
         max_run_duration=compute_v1.Duration(seconds=seconds),
+        automatic_restart=False,
         instance_termination_action="DELETE",
     )
     if kind.has_gpu or place.spot:
         said.on_host_maintenance = "TERMINATE"  # what is left out is the type's own default
     if place.spot:
         said.provisioning_model = "SPOT"
-        said.automatic_restart = False
     return said
 
 

@@ -211,6 +211,34 @@ def test_the_first_day_of_a_project_ends_with_the_quota_of_all_regions(gcp_field
     assert gcp_field.fake.project in error.hint
 
 
+def test_an_api_that_is_off_is_named_with_the_command_that_turns_it_on(gcp_field: Field) -> None:
+    gcp_field.fake.disable("compute.googleapis.com")
+    error = _failed(gcp_field)
+    assert error.exit_code is Exit.MISSING
+    assert "gcloud services enable compute.googleapis.com" in error.hint
+    assert gcp_field.changes() == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "options"),
+    [("compute.vmExternalIpAccess", {"public_address": True}), ("compute.requireShieldedVm", {})],
+)
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_an_organization_forbids_is_told_by_the_policy(gcp_field: Field, policy: str, options: dict[str, bool], count: int) -> None:
+    gcp_field.fake.book.policies.add(policy)
+    error = _failed(gcp_field, count=count, options={**options, "regions": (HOME, ABROAD)})
+    assert policy in error.message
+    assert error.exit_code is Exit.MISSING
+    assert len(gcp_field.asked("instances.insert" if count == 1 else "regionInstances.bulkInsert")) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_service_account_that_may_not_be_used_is_told(gcp_field: Field, count: int) -> None:
+    error = _failed(gcp_field, count=count, options={"identity": "nobody@goldbake-fake.iam.gserviceaccount.com"})
+    assert "nobody@goldbake-fake.iam.gserviceaccount.com" in error.message
+    assert error.hint
+
+
 def test_a_quota_of_zero_leaves_the_region_and_names_the_quota(gcp_field: Field) -> None:
     gcp_field.fake.book.quotas[HOME, "NVIDIA_L4_GPUS"] = 0.0
     for count in (1, 2):

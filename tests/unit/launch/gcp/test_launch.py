@@ -190,7 +190,7 @@ def test_an_image_that_is_deprecated_or_not_ready_is_not_launched(gcp_field: Fie
 def test_a_type_without_a_gpu_keeps_its_own_way_of_maintenance(gcp_field: Field) -> None:
     assert gcp_field.launch(options={"types": ("n2-standard-4",)}).started
     (call,) = gcp_field.asked("instances.insert")
-    assert call.body["scheduling"].keys() == {"maxRunDuration", "instanceTerminationAction"}
+    assert call.body["scheduling"].keys() == {"maxRunDuration", "instanceTerminationAction", "automaticRestart"}
 
 
 def test_without_a_way_to_the_internet_the_launch_says_what_to_do(gcp_field: Field) -> None:
@@ -217,6 +217,20 @@ def test_a_network_that_is_not_obvious_has_to_be_named(gcp_field: Field) -> None
     with pytest.raises(MissingError, match="no network default in us-central1 but 2 others") as caught:
         gcp_field.launch()
     assert caught.value.exit_code is Exit.MISSING
+
+
+def test_a_subnet_of_the_host_project_is_named_by_its_path(gcp_field: Field) -> None:
+    tables, project = gcp_field.fake.book.tables, gcp_field.fake.project
+    gcp_field.fake.book.projects["shared-host"] = "8"
+    for table, path in (("networks", "global/networks/default"), ("subnetworks", f"regions/{HOME}/subnetworks/default")):
+        text = json.dumps(tables[table][f"projects/{project}/{path}"]).replace(f"projects/{project}/", "projects/shared-host/")
+        tables[table][f"projects/shared-host/{path}"] = json.loads(text)
+    subnet = f"projects/shared-host/regions/{HOME}/subnetworks/default"
+    for count, method in ((1, "instances.insert"), (2, "regionInstances.bulkInsert")):
+        assert gcp_field.launch(f"l{count}", count=count, options={"subnet": subnet}).started
+        (call,) = gcp_field.asked(method)
+        (interface,) = call.body.get("instanceProperties", call.body)["networkInterfaces"]
+        assert interface == {"network": "projects/shared-host/global/networks/default", "subnetwork": subnet}
 
 
 def test_regions_come_from_flags_zones_the_image_and_gclouds_variables(gcp_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:

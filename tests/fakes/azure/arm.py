@@ -9,6 +9,7 @@ from tests.fakes.azure import (
     account,
     beside,
     catalogue,
+    deployments,
     described,
     disks,
     groups,
@@ -27,7 +28,7 @@ from tests.fakes.azure.book import Book
 from tests.fakes.azure.calls import Call
 from tests.fakes.azure.kinds import Ask
 
-PARTS = (account, catalogue, disks, groups, images, machines, network, platform, scalesets)
+PARTS = (account, catalogue, deployments, disks, groups, images, machines, network, platform, scalesets)
 """What answers; each adds itself to `kinds`."""
 _SECRETS = ("customData", "userData", "adminPassword", "keyData", "client_secret")
 _FREE = frozenset({"api-version", "$skiptoken", "$top", "monitor", "t", "c", "s", "h"})
@@ -105,7 +106,7 @@ def _operation(call: Call, query: dict[str, str]) -> described.Operation | None:
     found = described.find(call.method, call.path) + beside.find(call.method, call.path)
     if not call.version:
         raise Refused("MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.", 400)
-    fitting = [one for one in found if one.version == call.version]
+    fitting = [one for one in found if one.version == call.version or (str(one), call.version) in beside.PACKER]
     if call.method == "HEAD" and not found:
         return None
     if not fitting:
@@ -126,8 +127,8 @@ def _body(operation: described.Operation | None, call: Call, body: bytes) -> Any
         if call.method == "POST":
             return None
         raise Refused("InvalidRequestContent", "The request content was invalid and could not be deserialized.", 400)
-    document = json.loads(body)
-    wrong = shapes.sent(operation.model(operation.request), document)
+    document = beside.modern(str(operation), call.version, json.loads(body))
+    wrong = [] if operation.request == described.ANY else shapes.sent(operation.model(operation.request), document)
     if wrong:
         raise Unknown(f"{operation} is sent what it does not know: {'; '.join(wrong)}")
     return document
@@ -142,6 +143,8 @@ def _check(operation: described.Operation | None, call: Call, result: Result) ->
     if not operation.response:
         if result.body is not None:
             raise Unknown(f"{operation} is answered a body")
+        return
+    if operation.response == described.ANY:
         return
     model = operation.model(operation.response)
     if operation.listed:

@@ -6,7 +6,9 @@ Microsoft.Authorization (https://learn.microsoft.com/rest/api/authorization/perm
 
 from __future__ import annotations
 
-from tests.fakes.azure.described import AUTHORIZATION, Operation
+from typing import Any
+
+from tests.fakes.azure.described import ANY, AUTHORIZATION, Operation
 
 _SUBSCRIPTION = "/subscriptions/{subscriptionId}"
 
@@ -15,7 +17,16 @@ def _one(method: str, template: str, version: str, *statuses: int, package: str 
     return Operation(package, "beside", template.rpartition("/")[2], method, template, version, frozenset(statuses), **more)  # type: ignore[arg-type]
 
 
+_GROUP = f"{_SUBSCRIPTION}/resourcegroups/{{resourceGroupName}}"
+_DEPLOYMENT = f"{_GROUP}/providers/Microsoft.Resources/deployments/{{deploymentName}}"
+_OLD = "2018-02-01"
 TABLE = (
+    _one("POST", f"{_DEPLOYMENT}/validate", _OLD, 200, request=ANY, response=ANY),
+    _one("PUT", _DEPLOYMENT, _OLD, 200, 201, request=ANY, response=ANY),
+    _one("GET", _DEPLOYMENT, _OLD, 200, response=ANY),
+    _one("DELETE", _DEPLOYMENT, _OLD, 202, 204),
+    _one("GET", f"{_GROUP}/deployments/{{deploymentName}}/operations", _OLD, 200, response=ANY),
+    _one("GET", f"{_DEPLOYMENT}/operations", _OLD, 200, response=ANY),
     _one(
         "GET",
         f"{_SUBSCRIPTION}/providers/Microsoft.Authorization/permissions",
@@ -25,6 +36,29 @@ TABLE = (
         response="PermissionGetResult",
     ),
 )
+
+
+PACKER = frozenset({
+    ("resource_groups.get", "2018-02-01"), ("resource_groups.check_existence", "2018-02-01"), ("resource_groups.create_or_update", "2018-02-01"),
+    ("resource_groups.delete", "2018-02-01"), ("images.get", "2018-04-01"), ("images.create_or_update", "2018-04-01"), ("images.delete", "2018-04-01"),
+    ("gallery_images.get", "2019-03-01"), ("gallery_image_versions.get", "2019-03-01"), ("gallery_image_versions.create_or_update", "2019-03-01"),
+    ("virtual_machines.get", "2018-04-01"), ("virtual_machines.deallocate", "2018-04-01"), ("virtual_machines.generalize", "2018-04-01"),
+    ("virtual_machines.power_off", "2018-04-01"), ("virtual_machines.delete", "2018-04-01"), ("disks.delete", "2018-04-01"),
+    ("disks.get", "2018-04-01"), ("public_ip_addresses.get", "2018-01-01"), ("public_ip_addresses.delete", "2018-01-01"),
+    ("network_interfaces.get", "2018-01-01"), ("network_interfaces.delete", "2018-01-01"), ("virtual_networks.delete", "2018-01-01"),
+    ("virtual_networks.list", "2018-01-01"), ("subnets.list", "2018-01-01"), ("network_security_groups.delete", "2018-01-01"),
+})  # fmt: skip
+"""Operations of the SDK that Packer 1.6.6 asks for with an older version."""
+
+
+def modern(name: str, version: str, body: Any) -> Any:
+    """The body of an older version as today's has it."""
+    if (name, version) == ("gallery_image_versions.create_or_update", "2019-03-01"):
+        properties = body["properties"]
+        profile = dict(properties["publishingProfile"])
+        image = profile.pop("source")["managedImage"]["id"]
+        return {**body, "properties": {**properties, "publishingProfile": profile, "storageProfile": {"source": {"id": image}}}}
+    return body
 
 
 def find(method: str, path: str) -> list[Operation]:

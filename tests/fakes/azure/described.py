@@ -18,6 +18,9 @@ PACKAGES = ("azure.mgmt.compute", "azure.mgmt.network", "azure.mgmt.resource.res
 AUTHORIZATION = "azure.mgmt.authorization.v2022_04_01"
 """The one package of ours that is of the SDK's older kind."""
 
+ANY = "*"
+"""In place of a model's name: a document that no model describes."""
+
 _BUILDER = re.compile(r"^def (build_\w+)\(", re.M)
 _CLASS = re.compile(r"^class (\w+)Operations\b", re.M)
 _METHOD = re.compile(r"^    def (\w+)\(", re.M)
@@ -39,7 +42,7 @@ class Operation:
     statuses: frozenset[int]
     """Those that the SDK takes for success."""
     request: str = ""
-    """Name of the model that is sent; empty: none."""
+    """Name of the model that is sent; empty: none; `ANY`."""
     response: str = ""
     listed: bool = False
     """`response` is what `value` holds many of."""
@@ -140,4 +143,4 @@ def _cut(pattern: re.Pattern[str], text: str) -> list[tuple[str, str]]:
 
 
 def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

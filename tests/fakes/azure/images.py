@@ -41,7 +41,7 @@ def _make_image(ask: Ask, new: Resource, old: Resource | None) -> None:
             "OperationNotAllowed", "Managed images of machines with Trusted Launch are not supported. Use a Compute Gallery.", 409
         )
     disk = machine.properties["storageProfile"]["osDisk"]
-    new.properties.setdefault("hyperVGeneration", "V1")
+    new.properties.setdefault("hyperVGeneration", machine.memory.get("generation", "V1"))
     new.properties["storageProfile"] = {
         "osDisk": {"osType": "Linux", "osState": "Generalized", "diskSizeGB": disk["diskSizeGB"], "managedDisk": {"id": disk["managedDisk"]["id"]},
                    "caching": "ReadWrite", "storageAccountType": "Standard_LRS"},
@@ -109,13 +109,12 @@ def _make_version(ask: Ask, new: Resource, old: Resource | None) -> None:
             "The entity name 'galleryImageVersion.name' is invalid according to its validation rule: ^[0-9]+\\.[0-9]+\\.[0-9]+$.",
             400,
         )
-    storage = new.properties["storageProfile"]
-    old_profile = (new.properties.get("publishingProfile") or {}).get("source")
-    source = (storage.get("source") or old_profile or {}) if old is None else storage.get("source") or {}
+    source = new.properties["storageProfile"].get("source") or {}
     if old is None:
-        _fill(ask, new, str(source.get("virtualMachineId") or source.get("id") or (source.get("managedImage") or {}).get("id") or ""))
+        _fill(ask, new, str(source.get("virtualMachineId") or source.get("id") or ""))
     else:
         new.memory = old.memory
+        new.properties["storageProfile"] = old.properties["storageProfile"]
     profile = new.properties.setdefault("publishingProfile", {})
     targets = profile.get("targetRegions") or [{"name": new.location}]
     for one in targets:

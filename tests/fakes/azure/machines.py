@@ -90,7 +90,7 @@ def complete(ask: Ask, new: Resource, checked: Checked) -> None:
     interfaces = attached.given(ask, new, profile) + attached.brought(ask, new, profile)
     properties["networkProfile"] = {"networkInterfaces": interfaces}
     storage["imageReference"] = checked.source.reference
-    new.memory |= {"image": checked.source.image, "spot": checked.spot}
+    new.memory |= {"image": checked.source.image, "spot": checked.spot, "generation": checked.source.generation}
     _disk(ask, new, storage, checked.source)
     properties |= {"vmId": str(uuid.uuid4()), "timeCreated": now()}
     if checked.spot:

@@ -19,7 +19,7 @@ RULE = "Microsoft.Network/networkSecurityGroups/securityRules"
 ADDRESS = "Microsoft.Network/publicIPAddresses"
 INTERFACE = "Microsoft.Network/networkInterfaces"
 NAT = "Microsoft.Network/natGateways"
-PLAIN_BASIC = "2018-"
+PLAIN_BASIC = ("2017-", "2018-")
 """Versions of the service in which a public address without a SKU was Basic and still could be made."""
 
 

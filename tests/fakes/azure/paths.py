@@ -21,7 +21,7 @@ _TYPES = {
 }  # fmt: skip
 ACTIONS = frozenset({
     "deallocate", "generalize", "poweroff", "restart", "start", "retrievebootdiagnosticsdata", "simulateeviction", "redeploy", "register",
-    "unregister", "validate", "delete", "cancel", "instanceview",
+    "unregister", "validate", "operations", "delete", "cancel", "instanceview",
 })  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.compute import models as compute
 
@@ -76,7 +76,10 @@ class AzureImages:
         place, urn = settings.location, f"{wanted.publisher}:{wanted.offer}:{wanted.sku}"
         calls = self._compute(settings).virtual_machine_images
         with _asking(f"look for base images of {image.os}", place):
-            listed = [str(item.name) for item in calls.list(place, wanted.publisher, wanted.offer, wanted.sku)]
+            try:
+                listed = [str(item.name) for item in calls.list(place, wanted.publisher, wanted.offer, wanted.sku)]
+            except ResourceNotFoundError:
+                listed = []
         if not listed:
             raise MissingError(
                 f"there is no base image of {image.os} in {place}: the Marketplace has no version of {urn} there",
@@ -86,13 +89,7 @@ class AzureImages:
         newest = max(listed, key=_numbers)
         with _asking(f"look at the base image {urn}:{newest}", place):
             found = calls.get(place, wanted.publisher, wanted.offer, wanted.sku, newest)
-        disk = found.properties.os_disk_image if found.properties else None
-        least = -(-int(getattr(disk, "size_in_bytes", 0) or 0) // 2**30) or int(getattr(disk, "size_in_gb", 0) or 0)
-        if least > image.disk_gib:
-            raise UsageError(
-                f"disk_gib {image.disk_gib} is smaller than the base image {urn}:{newest}, which has {least} GiB",
-                hint=f"write disk_gib: {least} or more into images.yaml",
-            )
+        _require_usable(found, f"{urn}:{newest}")
         day = _DATE.search(newest)
         created = datetime.datetime.strptime(day[0], "%Y%m%d").date().isoformat() if day else ""
         return Base(f"{urn}:{newest}", f"{wanted.offer} {wanted.sku}", wanted.publisher, created)
@@ -318,6 +315,21 @@ def _asking(doing: str, place: str) -> Iterator[None]:
         yield
     except AzureError as error:
         raise failure(error, doing=doing, place=place) from error
+
+
+def _require_usable(found: compute.VirtualMachineImage, urn: str) -> None:
+    """Raise MissingError for a base image that Azure withdraws, or that is only for who has accepted a publisher's terms."""
+    about = found.properties
+    state = about.image_deprecation_status.image_state if about and about.image_deprecation_status else "Active"
+    if state == "Deprecated":
+        raise MissingError(
+            f"the newest base image {urn} is deprecated", hint="its publisher offers another: name another os in images.yaml"
+        )
+    if about and about.plan is not None:
+        raise MissingError(
+            f"the base image {urn} has a purchase plan, which every machine made of it would need",
+            hint=f"`az vm image terms show --urn {urn}` tells whose; name another os in images.yaml",
+        )
 
 
 def _profile(found: compute.GalleryImageVersion) -> compute.GalleryImageVersionPublishingProfile:

@@ -44,6 +44,7 @@ _BY_STATUS: Mapping[int, str] = {
     HTTPStatus.TOO_MANY_REQUESTS: "rateLimitExceeded",
 }
 _CALL = re.compile(r"^[A-Z]+ https?://\S+: ")
+_ASKED = re.compile(r"^[A-Z]+ https?://\S+?/projects/([a-z0-9.-]+)")
 _PERMISSION = re.compile(r"[Rr]equired '([a-z]+\.[A-Za-z.]+)'|[Pp]ermission '?([a-z]+\.[A-Za-z.]+)'?|'?([a-z]+\.[A-Za-z.]+)'? permission")
 _QUOTA = re.compile(r"Quota '(?P<metric>[^']+)' exceeded\.\s+Limit: (?P<limit>[0-9.]+) (?:globally|in \w+ (?P<location>[a-z0-9-]+))")
 _PROJECT = re.compile(r"projects/([a-z][a-z0-9:.-]+|[0-9]+)|[Pp]roject[ #'(]+([a-z][a-z0-9-]{5,29}|[0-9]{6,})")
@@ -69,7 +70,9 @@ def failure(error: AnyError, *, doing: str, place: str) -> Failure:
     """What an error of the SDK means. `doing` is what was tried, as `start a g2-standard-4`; `place` a zone, a region or `global`."""
     error = _innermost(error)
     if isinstance(error, GoogleAPICallError):
-        details = {str(key): str(value) for key, value in (error.metadata or {}).items()}
+        asked = _ASKED.match(str(error.message))
+        details = {"project": asked[1]} if asked else {}
+        details |= {str(key): str(value) for key, value in (error.metadata or {}).items()}
         return refused(code_of(error), _said(error), doing=doing, place=place, details=details, status=int(error.code or 0))
     names = [kind.__name__ for kind in type(error).__mro__]
     said = str(error.args[0]) if error.args else str(error)
@@ -80,7 +83,8 @@ def failure(error: AnyError, *, doing: str, place: str) -> Failure:
 def refused(code: str, said: str, *, doing: str, place: str, details: Mapping[str, str] | None = None, status: int = 0) -> Failure:
     """What a code with its message means, where there is no exception: an operation's error, Packer's output.
 
-    `details` are the error's own: of a quota `metric`, `limit` and `location`, of an API `service` and `consumer`. `status` is that of HTTP.
+    `details` are the error's own: of a quota `metric`, `limit` and `location`, of an API `service` and `consumer`; and the `project` that was
+    asked, which counts where Google names none. `status` is that of HTTP.
     """
     values = _values(said, place, details or {})
     row = row_of(code, f"{said} {values['metric']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -75,12 +76,14 @@ def failures(operation: compute_v1.Operation, *, doing: str) -> list[Failure]:
 
     A summary, as `VM_MIN_COUNT_NOT_REACHED`, is left out where it comes with its reason.
     """
-    place = place_of(operation)
-    found = [refused(error.code, error.message, doing=doing, place=place, details=_details(error)) for error in operation.error.errors]
+    place, project = place_of(operation), _project_of(operation)
+    found = [
+        refused(error.code, error.message, doing=doing, place=place, details=project | _details(error)) for error in operation.error.errors
+    ]
     found = [problem for problem in found if problem.code not in NEUTRAL] or found
     if not found and operation.http_error_status_code:
         said = operation.http_error_message
-        found = [refused(said.replace(" ", "_"), said, doing=doing, place=place, status=operation.http_error_status_code)]
+        found = [refused(said.replace(" ", "_"), said, doing=doing, place=place, details=project, status=operation.http_error_status_code)]
     return found
 
 
@@ -103,6 +106,11 @@ def _wait(gcp: Gcp, operation: compute_v1.Operation) -> compute_v1.Operation:
     if operation.region:
         return gcp.client(compute_v1.RegionOperationsClient).wait(project=project, region=place, operation=name, timeout=_WAIT_S)
     return gcp.client(compute_v1.GlobalOperationsClient).wait(project=project, operation=name, timeout=_WAIT_S)
+
+
+def _project_of(operation: compute_v1.Operation) -> dict[str, str]:
+    asked = re.search(r"/projects/([^/]+)/", operation.self_link or operation.target_link)
+    return {"project": asked[1]} if asked else {}
 
 
 def _details(error: compute_v1.Errors) -> dict[str, str]:

@@ -133,7 +133,7 @@ def explained(gcp: Gcp, refused: Failure, *, region: str, types: Sequence[str], 
     metric = next((part for part in named.groups() if part), "") if named else ""
     kind = machine_type(types[0]) if types else None
     own = quota_of(kind, region, spot=spot) if kind else None
-    met = Quota(metric, GLOBAL if metric.endswith("_ALL_REGIONS") else region) if metric else own
+    met = Quota(metric, GLOBAL if metric.endswith("_ALL_REGIONS") or " globally" in refused.message else region) if metric else own
     if met is None:
         return refused
     about = [met] + ([own] if own and met == EVERYWHERE else [])

@@ -112,7 +112,8 @@ QUOTAS_WORDED = (
         for row in rows(Scope.ACCOUNT, AUTOSCALER, *((code, _GPUS, _GPUS_FIX) for code in _QUOTA), exit_code=Exit.CAPACITY)
     ),
     *(
-        Worded("_ALL_REGIONS", row)
+        Worded(phrase, row)
+        for phrase in ("_ALL_REGIONS", "globally")
         for row in rows(
             Scope.ACCOUNT,
             "https://github.com/GoogleCloudPlatform/ai-on-gke/issues/849",

@@ -304,6 +304,12 @@ def test_words_decide_only_where_one_code_means_several_things(status: int, reas
     assert part in found.message.partition(f"({reason}")[0]
 
 
+def test_the_project_that_was_asked_counts_where_google_names_none() -> None:
+    assert "quotas?project=p " in _failed(_answer(403, "Quota 'CPUS' exceeded.  Limit: 8.0 in region r-one1.", "quotaExceeded")).hint
+    said = "Compute Engine API has not been used in project 123456789 before or it is disabled."
+    assert "--project 123456789" in _failed(_answer(403, said, "accessNotConfigured")).hint
+
+
 def test_a_shortage_that_is_told_by_http_is_no_fault_of_the_service() -> None:
     said = "The zone 'projects/p/zones/us-central1-a' does not have enough resources available to fulfill the request."
     found = _failed(_answer(503, said, "ZONE_RESOURCE_POOL_EXHAUSTED"))

@@ -9,7 +9,7 @@ from goldbake.clouds.failure import Failure, Scope
 from goldbake.clouds.gcp.operations import UNFINISHED, chief, ended, failures, finished, place_of
 from goldbake.clouds.gcp.session import Gcp
 from goldbake.errors import Exit
-from tests.fakes.gcp import ZONE, FakeGcp
+from tests.fakes.gcp import PROJECT, ZONE, FakeGcp
 
 DOING = "make the firewall rule for SSH"
 _METHOD = "compute.firewalls.insert"
@@ -74,8 +74,11 @@ def test_what_failed_in_the_operation_is_raised_with_its_code(fake_gcp: FakeGcp,
     operation = _rule(gcp)
     with pytest.raises(Failure) as error:
         finished(gcp, operation, doing=DOING, patience=10)
-    assert (error.value.code, error.value.scope) == ("QUOTA_EXCEEDED", Scope.REGION)
-    assert error.value.message.startswith(f"Google would not {DOING} in global: The quota FIREWALLS is used up; its limit is 100")
+    assert (error.value.code, error.value.scope, error.value.exit_code) == ("QUOTA_EXCEEDED", Scope.ACCOUNT, Exit.CAPACITY)
+    assert error.value.message.startswith(
+        f"Google would not {DOING} in global: The quota FIREWALLS of the whole project is used up; its limit is 100"
+    )
+    assert f"https://console.cloud.google.com/iam-admin/quotas?project={PROJECT}" in error.value.hint
 
 
 def test_one_that_failed_can_be_looked_at_instead(fake_gcp: FakeGcp, gcp: Gcp) -> None:

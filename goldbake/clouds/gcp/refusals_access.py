@@ -184,8 +184,8 @@ ACCESS_WORDED = (
     *_policy(
         "compute.requireShieldedVm",
         f"An organization policy ({{constraint}}) demands Shielded VMs with Secure Boot{ORGANIZATION}.",
-        "bake and launch in a project that it leaves out: the driver's modules are signed by nobody that Secure Boot trusts, see"
-        " docs/how-to/gcp.md",
+        "bake with `secure_boot: true` in images.yaml, in an image for gcp alone: the driver's modules are then signed (docs/how-to/gcp.md says how);"
+        " its machines start with Secure Boot",
         "https://github.com/GoogleCloudPlatform/compute-image-tools/issues/1834",
     ),
     *_policy(

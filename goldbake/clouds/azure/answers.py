@@ -33,6 +33,11 @@ class Said:
     """What Azure adds to some, as the policy that was violated."""
 
 
+def word(value: object) -> str:
+    """A word of Azure's as it stands in the answer, also where the SDK has made a member of an enumeration of it; empty for None."""
+    return str(getattr(value, "value", value) or "")
+
+
 def said_in(document: Any, depth: int = 0) -> Iterator[Said]:
     """Every code in an answer, outermost first. Anything that is no error of Azure yields nothing."""
     if not isinstance(document, Mapping) or depth > _DEEP:

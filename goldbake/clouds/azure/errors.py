@@ -53,7 +53,7 @@ _TOO_MANY = 429
 
 def code_of(error: AzureError) -> str:
     """The service's own word for what went wrong, the innermost that tells something; the exception's name when the service gave none."""
-    return _told(error).code
+    return _told(_speaker(error)).code
 
 
 def recognised(text: str) -> str:
@@ -67,6 +67,7 @@ def recognised(text: str) -> str:
 
 def failure(error: AzureError, *, doing: str, place: str) -> Failure:
     """What an error of the SDK means. `doing` is what was tried, as `start a Standard_NC4as_T4_v3`; `place` a region, or zone."""
+    error = _speaker(error)
     told = _told(error)
     status = int(getattr(error, "status_code", 0) or 0)
     names = [kind.__name__ for kind in type(error).__mro__]
@@ -100,6 +101,12 @@ def _row(code: str, said: str) -> Refusal | None:
     return special or ERRORS.get(code) or _ANY_CASE.get(code.lower())
 
 
+def _speaker(error: AzureError) -> AzureError:
+    """The exception itself, or the network's that azure-identity has wrapped into one about credentials."""
+    inner = (error.inner_exception, error.__cause__)
+    return next((one for one in inner if isinstance(one, ServiceRequestError | ServiceResponseError)), error)
+
+
 def _told(error: AzureError) -> Said:
     """The most telling code of an exception with its words."""
     found = list(said_in(_document(error)))
@@ -108,11 +115,6 @@ def _told(error: AzureError) -> Said:
     found = found or list(said_in_text(str(error.message)))
     if found:
         return _best(found)
-    inner = error.inner_exception
-    if isinstance(inner, ServiceRequestError | ServiceResponseError) or (
-        isinstance(inner, AzureError) and not isinstance(error, type(inner))
-    ):
-        return _told(inner)  # azure-identity wraps a network that is down
     name = type(error).__name__
     if isinstance(error, HttpResponseError) and name == "HttpResponseError" and (error.status_code or 0) < 400:
         return Said(NO_CODE, "")  # an operation that failed without saying why

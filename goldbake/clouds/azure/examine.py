@@ -16,6 +16,7 @@ from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.resource.subscriptions import SubscriptionClient
 
 from goldbake.clouds.azure import permissions, quotas
+from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import failure
 from goldbake.clouds.azure.resources import is_gone, parts
 from goldbake.clouds.azure.role import PROVIDERS
@@ -94,7 +95,7 @@ def _rows(
         azure = given or Azure(subscription)
         yield _identity(azure)
     except (MissingError, Failure) as error:
-        yield Finding("Azure credentials", error.message, error.hint)
+        yield Finding("Azure credentials" if error.exit_code is Exit.MISSING else "Azure", error.message, error.hint)
         return
     rows, known = _subscription(azure, now)
     yield from rows
@@ -167,7 +168,7 @@ def _subscription(azure: Azure, now: Callable[[], float]) -> tuple[list[Finding]
     calls = azure.client(SubscriptionClient).subscriptions
     try:
         found = calls.get(azure.subscription, raw_response_hook=noted)
-        state = str(getattr(found.state, "value", found.state) or "")
+        state = word(found.state)
         good = state.lower() in _GOOD
         name = f"{found.display_name} ({azure.subscription})"
         fix = "" if good else f"an administrator can enable it again at {_BILLING}, or set AZURE_SUBSCRIPTION_ID to another"
@@ -186,8 +187,7 @@ def _subscription(azure: Azure, now: Callable[[], float]) -> tuple[list[Finding]
 
 
 def _is_physical(place: Any) -> bool:
-    kind = getattr(place.metadata, "region_type", None)
-    return str(getattr(kind, "value", kind) or "Physical") == "Physical"
+    return (word(getattr(place.metadata, "region_type", None)) or "Physical") == "Physical"
 
 
 def _clock(date: str, now: float) -> Iterator[Finding]:
@@ -239,7 +239,7 @@ def _definition(compute: ComputeManagementClient, group: str, gallery: str, defi
             raise failure(error, doing=f"look at the image definition {definition}", place=here.name) from error
         return Finding(what, "none yet: the first bake makes it")
     features = {str(feature.name): str(feature.value) for feature in found.features or ()}
-    generation, security = str(found.hyper_v_generation or "V1"), features.get("SecurityType", "Standard")
+    generation, security = word(found.hyper_v_generation) or "V1", features.get("SecurityType", "Standard")
     wanted = any(bake.trusted_launch for bake in here.bakes if bake.definition == definition)
     fix = ""
     if generation != "V2":

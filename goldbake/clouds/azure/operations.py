@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from azure.core.exceptions import AzureError
 from azure.core.polling import LROPoller
 
+from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import failure, refused
 from goldbake.clouds.azure.refusals_requests import NO_CODE
 from goldbake.clouds.failure import Failure, Scope
@@ -41,7 +42,7 @@ def finished(poller: LROPoller[T], *, doing: str, place: str, patience: float) -
 
 def require_good(resource: Any, *, doing: str, place: str) -> None:
     """Raise Failure when a resource that the SDK shows says of itself that it failed, with the code of its instance view if it has one."""
-    state = str(getattr(resource, "provisioning_state", None) or "")
+    state = word(getattr(resource, "provisioning_state", None))
     if state.lower() not in _BAD:
         return
     view = getattr(resource, "instance_view", None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import AzureError
 from azure.mgmt.compute import ComputeManagementClient
 
+from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import failure
 
 if TYPE_CHECKING:
@@ -84,10 +85,10 @@ def _sku(one: Any, region: str) -> Sku:
         places = {_region(place) for place in [*(restriction.values_property or ()), *((info.locations if info else None) or ())]}
         if places and region not in places:
             continue
-        if str(restriction.type or "") == "Zone":
+        if word(restriction.type) == "Zone":
             barred |= set((info.zones if info else None) or ())
         else:
-            restricted = str(restriction.reason_code or "restricted")
+            restricted = word(restriction.reason_code) or "restricted"
     return Sku(
         name=str(one.name),
         family=str(one.family or ""),

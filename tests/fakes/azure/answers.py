@@ -68,12 +68,18 @@ def refusal(refused: Refused) -> Answer:
     )
 
 
-def request_headers(remaining: int) -> dict[str, str]:
-    """What stands on every answer of Resource Manager."""
+def request_headers(method: str, what: str, remaining: int) -> dict[str, str]:
+    """What stands on every answer of Resource Manager: its number, and how many calls of its kind may still be made."""
     number = str(uuid.uuid4())
-    return {
+    kind = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}.get(method, "writes")
+    found = {
         "x-ms-request-id": number,
         "x-ms-correlation-request-id": number,
-        "x-ms-ratelimit-remaining-subscription-global-reads": str(remaining),
+        f"x-ms-ratelimit-remaining-subscription-{kind}": str(remaining),
+        f"x-ms-ratelimit-remaining-subscription-global-{kind}": str(remaining * 15),
         "Cache-Control": "no-cache",
     }
+    if what.startswith("Microsoft.Compute/virtualMachines"):
+        name = {"reads": "HighCostGet", "deletes": "DeleteVM"}.get(kind, "PutVM")
+        found["x-ms-ratelimit-remaining-resource"] = f"Microsoft.Compute/{name}3Min;{remaining}"
+    return found

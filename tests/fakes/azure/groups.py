@@ -118,7 +118,7 @@ def delete(ask: Ask) -> Result:
     """Delete it with everything in it."""
     rules.check(ask)
     book, found = ask.book, _found(ask)
-    error = error_of(book.faults.take(ask.call, "operation", "later", "body"))
+    error = error_of(book.faults.take(ask.call, "operation", "later", "body")) or _blocked(book, found)
     found.state = "Deleting"
 
     def finish() -> None:
@@ -130,6 +130,18 @@ def delete(ask: Ask) -> Result:
 
     operation = running.begin(book, found, "DELETE", finish, error=error)
     return Result(202, None, running.headers(book, operation, found, ask.version))
+
+
+def _blocked(book: Book, found: Resource) -> Refused | None:
+    """What keeps a group from being deleted: something outside that uses what is in it."""
+    inside = f"{found.id.lower()}/"
+    for nic in book.of("Microsoft.Network/networkInterfaces"):
+        subnets = [str(one["properties"]["subnet"]["id"]) for one in nic.properties["ipConfigurations"]]
+        if nic.group.lower() != found.name.lower() and any(one.lower().startswith(inside) for one in subnets):
+            inner = {"code": "InUseSubnetCannotBeDeleted", "message": f"Subnet {subnets[0]} is in use by {nic.id} and cannot be deleted."}
+            return Refused("ResourceGroupDeletionBlocked", f"Deletion of resource group '{found.name}' failed as resources with identifiers "
+                           f"'{subnets[0].partition('/providers/')[2]}' could not be deleted.", 409, details=[inner])  # fmt: skip
+    return None
 
 
 def empty(book: Book, name: str) -> None:

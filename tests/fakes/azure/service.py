@@ -25,7 +25,7 @@ from tests.fakes.http import Answer, Server, document
 
 MANAGEMENT = "management.azure.com"
 Watcher = Callable[[Call], None]
-_REMAINING = 11999
+_REMAINING = 239
 
 
 class FakeAzure:
@@ -215,7 +215,7 @@ class FakeAzure:
             if not self.directory.is_valid(headers.get("authorization", "")):
                 raise Refused("InvalidAuthenticationToken", "The access token is invalid.", 401)
             result = arm.answer(self.book, call, query, body)
-            return written(result, request_headers(_REMAINING - call.number % _REMAINING))
+            return written(result, request_headers(call.method, call.what, _REMAINING - call.number % _REMAINING))
         except Refused as refused:
             call.code = refused.code
             return refusal(refused)

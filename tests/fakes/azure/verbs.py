@@ -99,6 +99,9 @@ def _put(ask: Ask, kind: Kind) -> Result:
     if not is_name(target.name):
         raise Refused("InvalidResourceName", f"Resource name {target.name} is invalid.", 400, target=target.name)
     old = book.find(target.path)
+    if old is not None and old.state == "Deleting":
+        raise Refused("OperationNotAllowed", f"Operation 'Create or Update' is not allowed on '{target.name}' since it is marked for deletion. You can only retry "
+                      "the Delete operation (or wait for an ongoing one to complete).", 409)  # fmt: skip
     _same_place(ask, old)
     new = Resource(
         identifier(target.subscription, group.name, kind.type, *target.names),

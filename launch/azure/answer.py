@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import refused
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import Exit
@@ -19,7 +20,7 @@ def sorted_out(machines: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     """Those that were made and those that were not, each in the order in which they were begun: the same order whenever asked again."""
     good, bad = list[Any](), list[Any]()
     for item in sorted(machines, key=age):
-        (good if str(item.provisioning_state or "").lower() == _GOOD else bad).append(item)
+        (good if word(item.provisioning_state).lower() == _GOOD else bad).append(item)
     return good, bad
 
 

@@ -12,6 +12,7 @@ from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.network import NetworkManagementClient
 
 from goldbake.clouds import tags
+from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.resources import GROUP, MACHINE, PREFIX, SET, Kind, groups, is_going, is_gone, kind_of, parts, tagged, within
 from goldbake.config.model import Cloud
 from launch.azure.watch import seen
@@ -21,6 +22,8 @@ from launch.journal import BAKE
 if TYPE_CHECKING:
     from goldbake.clouds.azure.session import Azure
 
+_STATES = {"succeeded": "running"}
+"""What the provisioning state of a VM says of it as long as nobody looks closer."""
 _NAMED = re.compile(rf"{PREFIX}(?P<launch>[a-z0-9]+)(?:-.*)?")
 
 
@@ -115,7 +118,8 @@ def instance(item: Any, number: int, address: str = "", state: str = "", given: 
     """An instance of ours from what Azure says of a VM. `given` are the tags of its launch, for one that does not show them."""
     found = tags_of(item) or given or {}
     zone = next(iter(item.zones or ()), "")
-    spot = str(item.priority or "") == "Spot"
+    provisioned = word(item.provisioning_state).lower()
+    spot = word(item.priority) == "Spot"
     return Instance(
         cloud=Cloud.AZURE,
         launch_id=launch_of_machine(item) or launch_of(found),
@@ -126,8 +130,8 @@ def instance(item: Any, number: int, address: str = "", state: str = "", given: 
         created=item.time_created.timestamp() if item.time_created else 0.0,
         expires=_expires(found) or 0,
         address=address,
-        kind=str(item.hardware_profile.vm_size or "") if item.hardware_profile else "",
-        state=state or str(item.provisioning_state or "").lower(),
+        kind=word(item.hardware_profile.vm_size) if item.hardware_profile else "",
+        state=state or _STATES.get(provisioned, provisioned),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import AzureError
 from azure.mgmt.compute import ComputeManagementClient
 
+from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import failure
 from goldbake.clouds.azure.resources import is_gone, parts
 from goldbake.clouds.azure.skus import Sku, skus
@@ -46,16 +47,16 @@ def image_version(azure: Azure, spec: LaunchSpec) -> ImageVersion:
         if is_gone(error):
             raise UsageError(f"{spec.artifact} is not there any more", hint=again) from error
         raise failure(error, doing="look at the image", place=gallery) from error
-    if str(found.provisioning_state or "") != "Succeeded":
-        raise UsageError(f"{spec.artifact} is {found.provisioning_state}", hint=again)
-    features = {str(feature.name): str(feature.value) for feature in kind.features or ()}
+    if (state := word(found.provisioning_state)) != "Succeeded":
+        raise UsageError(f"{spec.artifact} is {state}", hint=again)
+    features = {feature.name or "": feature.value or "" for feature in kind.features or ()}
     disk = found.storage_profile.os_disk_image if found.storage_profile else None
     plan = kind.purchase_plan
     return ImageVersion(
         id=spec.artifact,
         regions=tuple(_ready(found)),
-        generation=str(kind.hyper_v_generation or "V1"),
-        architecture=str(kind.architecture or "x64"),
+        generation=word(kind.hyper_v_generation) or "V1",
+        architecture=word(kind.architecture) or "x64",
         controllers=frozenset(_words(features.get("DiskControllerTypes", "SCSI"))),
         security=features.get("SecurityType", ""),
         size_gib=int((disk.size_in_gb if disk else 0) or 0),
@@ -116,7 +117,7 @@ def survey(azure: Azure, region: str, options: CloudOptions, image: ImageVersion
 def _ready(version: Any) -> Iterator[str]:
     """The regions of an image version whose replica is complete, in the order in which they were asked for."""
     status = version.replication_status
-    done = {region_of(one.region or ""): str(one.state or "") for one in (status.summary if status else None) or ()}
+    done = {region_of(one.region or ""): word(one.state) for one in (status.summary if status else None) or ()}
     profile = version.publishing_profile
     for target in (profile.target_regions if profile else None) or ():
         region = region_of(target.name or "")

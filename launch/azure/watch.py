@@ -12,6 +12,7 @@ from azure.core.pipeline import policies
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.mgmt.compute import ComputeManagementClient
 
+from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import ERRORS, failure, refused
 from goldbake.clouds.azure.refusals_requests import NO_CODE
 from goldbake.clouds.failure import Failure, Scope
@@ -40,7 +41,7 @@ def seen(item: Any) -> Seen:
         code = str(status.code or "")
         if code.startswith(_FAILED):
             return Seen("failed", code.removeprefix(_FAILED), str(status.message or ""))
-    state = str(item.provisioning_state or "").lower()
+    state = word(item.provisioning_state).lower()
     if state in ("failed", "canceled"):
         return Seen("failed", NO_CODE)
     power = next((str(status.code).removeprefix(_POWER) for status in statuses if str(status.code or "").startswith(_POWER)), "")

@@ -12,6 +12,7 @@ from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 
+from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import code_of
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def kind_of(item: Any) -> Kind | None:
 def is_going(item: Any) -> bool:
     """Whether Azure is about to remove what a listing shows."""
     state = getattr(item, "provisioning_state", None) or getattr(getattr(item, "properties", None), "provisioning_state", None)
-    return str(state or "").lower() == GOING
+    return word(state).lower() == GOING
 
 
 def is_gone(error: AzureError) -> bool:

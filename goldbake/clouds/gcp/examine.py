@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -238,31 +238,40 @@ def _offers(gcp: Gcp, places: Sequence[_Region]) -> Iterator[Finding]:
             yield Finding(f"type {here.name}", f"{kind}: {', '.join(zones[kind]) or 'in no zone'}", fix, required=required)
 
 
-def _quotas(gcp: Gcp, places: Sequence[_Region], everywhere: dict[str, Value]) -> Iterator[Finding]:
-    """GPUs of the whole project and of each region, on demand and spot: both levels have to allow a machine."""
-    gpus = [quotas.accelerator_of(kind)[1] for here in places for kind in here.kinds]
-    need = min((many for many in gpus if many), default=0)
-    if need:
-        value = everywhere.get(EVERYWHERE.metric)
-        yield _quota(gcp, EVERYWHERE, value, f"{need} for one machine; every GPU counts against this one and against its region's", need)
+def _quotas(gcp: Gcp, places: Sequence[_Region], everywhere: Mapping[str, Value]) -> Iterator[Finding]:
+    """GPUs and vCPUs of the whole project and of each region, GPUs on spot as well: each of them has to allow a machine."""
+    kinds = {kind for here in places for kind in here.kinds}
+    gpus = min((many for kind in kinds if (many := quotas.accelerator_of(kind)[1])), default=0)
+    if gpus:
+        needs = f"{gpus} for one machine; every GPU counts against this one and against its region's"
+        yield _quota(gcp, EVERYWHERE, everywhere.get(EVERYWHERE.metric), needs, gpus)
+    cpus = max((quotas.processors_of(kind) for here in places for kind in here.builds), default=0)
+    if cpus:
+        yield _quota(gcp, quotas.PROCESSORS_EVERYWHERE, everywhere.get(quotas.PROCESSORS_EVERYWHERE.metric), f"a bake needs {cpus}", cpus)
     for here in places:
-        values = quotas.values(gcp, here.name) if any(quotas.accelerator_of(kind)[1] for kind in here.kinds) else {}
-        rows = []
-        for spot in (False, True):
-            for kind in here.kinds:
-                quota, many = quotas.quota_of(kind, here.name, spot=spot), quotas.accelerator_of(kind)[1]
-                if quota is not None:
-                    rows.append((kind, spot, _quota(gcp, quota, values.get(quota.metric), f"{kind} needs {many}", many)))
-                elif many and not spot:
-                    rows.append((kind, spot, _unknown(gcp, kind, here.name)))
-        enough = any(row.good for kind, spot, row in rows if not spot and kind in here.types)
+        values = quotas.values(gcp, here.name) if here.kinds else {}
+        rows = [
+            (kind, spot, row) for spot in (False, True) for kind in here.kinds for row in _of_type(gcp, kind, here.name, values, spot=spot)
+        ]
+        enough = any(all(row.good for kind, spot, row in rows if kind == wanted and not spot) for wanted in here.types)
         for kind, spot, row in {row.state: (kind, spot, row) for kind, spot, row in rows}.values():
             on_spot = any(bake.spot for bake in here.bakes if machine_type(bake.machine_type) == kind)
             needed = (kind in here.builds and not on_spot) or here.strict or not enough
             yield Finding(row.what, row.state, row.fix, required=row.required and not spot and needed)
 
 
+def _of_type(gcp: Gcp, kind: MachineType, region: str, values: Mapping[str, Value], *, spot: bool) -> Iterator[Finding]:
+    many, quota = quotas.accelerator_of(kind)[1], quotas.quota_of(kind, region, spot=spot)
+    if quota is not None:
+        yield _quota(gcp, quota, values.get(quota.metric), f"{kind} needs {many}", many)
+    elif many and not spot:
+        yield _unknown(gcp, kind, region)
+    if not spot and (quota := quotas.processors_quota_of(kind, region)):
+        yield _quota(gcp, quota, values.get(quota.metric), f"{kind} needs {quotas.processors_of(kind)}", quotas.processors_of(kind))
+
+
 def _quota(gcp: Gcp, quota: Quota, value: Value | None, needs: str, need: int) -> Finding:
+    """A quota that is large enough and used up is told, but is no fault of the project."""
     what = f"quota {quota.region}"
     if value is None:
         return Finding(what, f"{quota.metric}: shown only by the console; {needs}", quota.page(gcp.project), required=False)
@@ -270,8 +279,8 @@ def _quota(gcp: Gcp, quota: Quota, value: Value | None, needs: str, need: int) -
     state = f"{quota.metric}: {value}{zero}; {needs}"
     if value.limit - value.usage >= need:
         return Finding(what, state)
-    wanted = int(value.usage) + need
-    return Finding(what, state, f"{quota.page(gcp.project)} (filter by {quota.metric}), or `{quota.increase(gcp.project, wanted)}`")
+    fix = f"{quota.page(gcp.project)} (filter by {quota.metric}), or `{quota.increase(gcp.project, int(value.usage) + need)}`"
+    return Finding(what, state, fix, required=value.limit < need)
 
 
 def _unknown(gcp: Gcp, kind: MachineType, region: str) -> Finding:

@@ -85,11 +85,23 @@ BUILT_IN: Mapping[str, str] = {
     "g4-": "nvidia-rtx-pro-6000",
 }
 """How a type's name begins → the accelerator that is built in (https://cloud.google.com/compute/docs/gpus)."""
+PROCESSORS: Mapping[str, str] = {
+    **dict.fromkeys(("e2", "n1"), "CPUS"),
+    "c2": "C2_CPUS",
+    "c2d": "C2D_CPUS",
+    "c3": "C3_CPUS",
+    "n2": "N2_CPUS",
+    "n2d": "N2D_CPUS",
+    "t2d": "T2D_CPUS",
+}
+"""Series → the metric that counts its vCPUs on demand in a region; those of other series are shown only by the console."""
 _COUNTED = re.compile(r"-([1-9][0-9]?)g$")
 _L4 = {"g2-standard-24": 2, "g2-standard-48": 4, "g2-standard-96": 8}
 _PRO_6000 = {"g4-standard-96": 2, "g4-standard-192": 4, "g4-standard-384": 8}
+_SIZED = re.compile(r"-([1-9][0-9]*)$|-custom-([1-9][0-9]*)-")
 _METRIC = re.compile(r"Quota '([A-Z][A-Z0-9_]+)'|quota ([A-Z][A-Z0-9_]{3,})")
 EVERYWHERE = Quota("GPUS_ALL_REGIONS")
+PROCESSORS_EVERYWHERE = Quota("CPUS_ALL_REGIONS")
 
 
 def accelerator_of(kind: MachineType) -> tuple[str, int]:
@@ -106,6 +118,18 @@ def quota_of(kind: MachineType, region: str, *, spot: bool) -> Quota | None:
     """The region's quota that the GPUs of a type count against; None when it has none, or Compute Engine shows no quota for it."""
     metric = GPUS.get(accelerator_of(kind)[0])
     return Quota(f"PREEMPTIBLE_{metric}" if spot else metric, region) if metric else None
+
+
+def processors_of(kind: MachineType) -> int:
+    """The vCPUs of a type, as its name says them; 0 where it does not."""
+    sized = _SIZED.search(kind.name)
+    return int(sized[1] or sized[2]) if sized else 0
+
+
+def processors_quota_of(kind: MachineType, region: str) -> Quota | None:
+    """The region's quota that the vCPUs of a type on demand count against; None when Compute Engine shows none for it."""
+    metric = PROCESSORS.get(kind.name.partition("-")[0])
+    return Quota(metric, region) if metric and processors_of(kind) else None
 
 
 def values(gcp: Gcp, region: str = GLOBAL, *, once: bool = False) -> dict[str, Value]:

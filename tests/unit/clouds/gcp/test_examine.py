@@ -65,8 +65,10 @@ def test_all_is_well_and_nothing_was_changed(fake_gcp: FakeGcp, gcp: Gcp) -> Non
     assert _only(rows, "base image").state == f"debian-12: {NEWEST_DEBIAN.id.split('/')[1]}/{NEWEST_DEBIAN.id.rpartition('/')[2]}"
     assert {row.what for row in rows if row.what.startswith("API")} == {f"API {name}" for name in APIS}
     assert any(row.state.startswith("g2-standard-4: us-central1-a") for row in rows if row.what == f"type {HOME}")
-    assert "GPUS_ALL_REGIONS" in _only(rows, "quota global").state
-    assert {row.state.partition(":")[0] for row in rows if row.what == f"quota {HOME}"} == {"NVIDIA_L4_GPUS", "PREEMPTIBLE_NVIDIA_L4_GPUS"}
+    assert [row.state.partition(":")[0] for row in rows if row.what == "quota global"] == ["GPUS_ALL_REGIONS", "CPUS_ALL_REGIONS"]
+    assert {row.state.partition(":")[0] for row in rows if row.what == f"quota {HOME}"} == {
+        "NVIDIA_L4_GPUS", "PREEMPTIBLE_NVIDIA_L4_GPUS", "N2_CPUS",
+    }  # fmt: skip
     assert _only(rows, f"network {HOME}").state.startswith("default 10.")
     assert _only(rows, "SSH to bakes in default").good
     assert fake_gcp.actions() == []
@@ -109,6 +111,24 @@ def test_several_gpus_of_one_machine_are_counted(fake_gcp: FakeGcp, gcp: Gcp) ->
     row = next(row for row in _look(gcp, types=["g2-standard-48"]) if row.state.startswith("NVIDIA_L4_GPUS"))
     assert row.state == "NVIDIA_L4_GPUS: 3 (0 in use); g2-standard-48 needs 4"
     assert "--preferred-value=4" in row.fix
+
+
+def test_vcpus_of_a_bake_are_looked_at(fake_gcp: FakeGcp, gcp: Gcp) -> None:
+    fake_gcp.book.quotas |= {("", "CPUS_ALL_REGIONS"): 2.0, (HOME, "N2_CPUS"): 2.0}
+    bad = _bad(_look(gcp, bakes=[BAKE]))
+    assert [row.state for row in bad] == [
+        "CPUS_ALL_REGIONS: 2 (0 in use); a bake needs 4",
+        "N2_CPUS: 2 (0 in use); n2-standard-4 needs 4",
+    ]
+    assert "--quota-id=N2-CPUS-per-project-region" in bad[1].fix
+
+
+def test_a_quota_that_running_agents_use_up_is_told_and_is_no_fault(fake_gcp: FakeGcp, gcp: Gcp) -> None:
+    fake_gcp.book.quotas[HOME, "NVIDIA_L4_GPUS"] = 1.0
+    fake_gcp.book.usage[HOME, "NVIDIA_L4_GPUS"] = 1.0
+    row = next(row for row in _look(gcp) if row.state.startswith("NVIDIA_L4_GPUS: 1 (1 in use)"))
+    assert (row.good, row.required) == (False, False)
+    assert "--preferred-value=2" in row.fix
 
 
 def test_a_quota_that_compute_engine_does_not_show_is_left_to_the_console(gcp: Gcp) -> None:

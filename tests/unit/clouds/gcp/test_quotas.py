@@ -49,6 +49,25 @@ def test_a_type_counts_against_the_quota_of_its_gpu(
     assert [quota.metric if quota else None for quota in found] == [on_demand, spot]
 
 
+@pytest.mark.parametrize(
+    ("text", "many", "metric"),
+    [
+        ("n2-standard-4", 4, "N2_CPUS"),
+        ("n1-standard-8+nvidia-tesla-t4", 8, "CPUS"),
+        ("n1-custom-6-3072", 6, "CPUS"),
+        ("e2-standard-16", 16, "CPUS"),
+        ("c2d-highcpu-32", 32, "C2D_CPUS"),
+        ("e2-medium", 0, None),
+        ("a2-highgpu-1g", 0, None),
+        ("g2-standard-4", 4, None),
+    ],
+)
+def test_vcpus_count_against_the_quota_of_their_series(text: str, many: int, metric: str | None) -> None:
+    kind = machine_type(text)
+    quota = quotas.processors_quota_of(kind, REGION)
+    assert (quotas.processors_of(kind), quota.metric if quota else None) == (many, metric)
+
+
 def test_every_type_with_a_gpu_has_its_accelerator() -> None:
     assert all(quotas.accelerator_of(machine_type(name))[1] for name, _ in CHEAPEST)
     assert {begin.split("-")[0] for begin in quotas.BUILT_IN} <= {begin.rstrip("-") for begin in BUILT_IN_GPU}

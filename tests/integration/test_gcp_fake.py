@@ -6,6 +6,7 @@ That it keeps to Google's description, every request and answer of it, is in `te
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -62,7 +63,9 @@ def _instances(fake: FakeGcp) -> compute_v1.InstancesClient:
 
 
 def _disk(**more: Any) -> compute_v1.AttachedDisk:
-    given = compute_v1.AttachedDiskInitializeParams(source_image=NEWEST_NOBLE.id, disk_size_gb=20, labels=LABELS, **more)
+    given = compute_v1.AttachedDiskInitializeParams(
+        **{"source_image": NEWEST_NOBLE.id, "disk_size_gb": 20, "labels": LABELS, "disk_type": "pd-balanced", **more}
+    )
     return compute_v1.AttachedDisk(boot=True, auto_delete=True, initialize_params=given)
 
 
@@ -251,12 +254,14 @@ def test_an_instance_is_made_with_its_disk_and_goes_with_it(fake: FakeGcp) -> No
         ({"scheduling": _scheduling(max_run_duration=compute_v1.Duration(seconds=3600))}, "You must specify an instance termination action"),
         ({"scheduling": _scheduling(max_run_duration=compute_v1.Duration(seconds=5), instance_termination_action="DELETE")}, "from 30 seconds to 120 days"),
         ({"scheduling": _scheduling(provisioning_model="SPOT", automatic_restart=True)}, "AutomaticRestart"),
+        ({"disks": [_disk(disk_type="pd-standard")]}, "[pd-standard, g2-standard-4] features are not compatible for creating instance"),
+        ({"type": "a3-ultragpu-8g", "zone": "us-central1-b"}, "[pd-balanced, a3-ultragpu-8g] features are not compatible"),
         ({"disks": []}, "At least one disk is required"),
         ({"service_accounts": [compute_v1.ServiceAccount(email="other@x.iam.gserviceaccount.com", scopes=[CLOUD_PLATFORM])]}, "iam.serviceAccountUser"),
     ],
 )  # fmt: skip
 def test_what_compute_engine_would_not_take_is_refused(fake: FakeGcp, changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(exceptions.BadRequest, match=said.replace("(", r"\(")):
+    with pytest.raises(exceptions.BadRequest, match=re.escape(said)):
         _insert(fake, **changed)
     assert fake.held() == []
 
@@ -282,7 +287,8 @@ def test_a_name_is_taken_and_a_small_disk_is_too_small(fake: FakeGcp) -> None:
     with pytest.raises(exceptions.Conflict, match="already exists"):
         _insert(fake)
     small = compute_v1.AttachedDisk(
-        boot=True, initialize_params=compute_v1.AttachedDiskInitializeParams(source_image=NEWEST_NOBLE.id, disk_size_gb=5)
+        boot=True,
+        initialize_params=compute_v1.AttachedDiskInitializeParams(source_image=NEWEST_NOBLE.id, disk_size_gb=5, disk_type="pd-balanced"),
     )
     with pytest.raises(exceptions.BadRequest, match="cannot be smaller than the image size"):
         _insert(fake, "two", disks=[small])
@@ -540,6 +546,9 @@ def test_listings_come_in_pages_and_without_items_where_there_are_none(fake: Fak
         ("(labels.kind = a) (name = one)", ["one"]),
         ("(labels.kind = a) AND (name = two)", []),
         ("labels.kind = a OR labels.kind = b", ["one", "two"]),
+        ("name = one AND labels.kind = b OR labels.kind = a", ["one"]),
+        ("name eq 'o.*'", ["one"]),
+        ('(name eq "t.*") (status eq RUNNING)', ["two"]),
         ("NOT labels.kind = a", ["two"]),
         ("labels.kind != a", ["two"]),
         ('name eq "t.*"', ["two"]),
@@ -559,7 +568,20 @@ def test_a_filter_chooses(fake: FakeGcp, wanted: str, found: list[str]) -> None:
     assert [one.name for one in given] == found
 
 
-@pytest.mark.parametrize("wanted", ["labels.kind", "colour = red", "(name = one", "name = one)", "name == one", "= one", 'name = "one'])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "labels.kind",
+        "colour = red",
+        "(name = one",
+        "name = one)",
+        "name == one",
+        "= one",
+        'name = "one',
+        "(name eq one) (status = RUNNING)",
+        "name eq one OR name eq two",
+    ],
+)
 def test_a_filter_that_is_none_is_refused(fake: FakeGcp, wanted: str) -> None:
     with pytest.raises(exceptions.BadRequest, match="Invalid list filter expression"):
         list(_instances(fake).list({"project": fake.project, "zone": ZONE, "filter": wanted}))

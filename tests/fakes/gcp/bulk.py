@@ -18,6 +18,7 @@ from tests.fakes.gcp.paths import last
 from tests.fakes.gcp.quotas import count
 from tests.fakes.gcp.refused import invalid
 from tests.fakes.gcp.request import Methods, Request
+from tests.fakes.gcp.understood import PROPERTIES, refuse_others
 
 MOST = 1000
 _HASHES = re.compile(r"#+")
@@ -39,6 +40,7 @@ def insert(request: Request) -> Document:
     if (known := operations.asked_before(request, asked)) is not None:
         return known
     least, names = _counts(request)
+    refuse_others(body["instanceProperties"], PROPERTIES)
     zones = _zones(request)
     shape = body.get("locationPolicy", {}).get("targetShape", "ANY_SINGLE_ZONE" if len(zones) > 1 else "ANY")
     kinds = _kinds(request)

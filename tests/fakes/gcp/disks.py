@@ -9,10 +9,12 @@ from tests.fakes.gcp.paths import path_of
 from tests.fakes.gcp.refused import Refused
 from tests.fakes.gcp.request import Methods, Request
 from tests.fakes.gcp.storage import new_disk
+from tests.fakes.gcp.understood import DISK, refuse_others
 
 
 def insert(request: Request) -> Document:
     path = f"{request.scope}/disks/{request.body['name']}"
+    refuse_others(request.body, DISK)
     if path in request.book.tables["disks"]:
         raise Refused("alreadyExists", f"The resource '{path}' already exists")
     row = new_disk(request, path, request.body, "resource")

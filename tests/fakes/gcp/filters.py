@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.fakes.gcp.refused import Refused, invalid
 
-_TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|\(|\)|!=|<=|>=|=|<|>|:|[^\s()=!<>:"]+)')
+_TOKEN = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'[^']*'|\(|\)|!=|<=|>=|=|<|>|:|[^\s()=!<>:"']+)""")
 _WORDS = ("AND", "OR", "NOT")
 _MARKS = ("=", "!=", "<", ">", "<=", ">=", ":", "eq", "ne")
 
@@ -27,7 +27,10 @@ class Filter:
         self._text = text
         self._fields = fields
         self._tokens = self._read(text)
-        self._test: Test = self._or() if self._tokens else lambda _: True
+        marks = {token for token in self._tokens if token in _MARKS or token in ("AND", "OR")}
+        if marks & {"eq", "ne"} and marks - {"eq", "ne"}:  # the two languages exclude each other, and the older one has no words
+            raise self._wrong()
+        self._test: Test = self._all() if self._tokens else lambda _: True
         if self._tokens:
             raise self._wrong()
 
@@ -49,20 +52,22 @@ class Filter:
             raise self._wrong()
         return self._tokens.pop(0)
 
-    def _or(self) -> Test:
-        found = [self._and()]
-        while self._tokens and self._tokens[0] == "OR":
-            self._next()
-            found.append(self._and())
-        return found[0] if len(found) == 1 else lambda document: any(one(document) for one in found)
-
-    def _and(self) -> Test:
-        found = [self._not()]
-        while self._tokens and self._tokens[0] not in ("OR", ")"):
+    def _all(self) -> Test:
+        """Expressions that must all fit, with AND between them or without."""
+        found = [self._any()]
+        while self._tokens and self._tokens[0] != ")":
             if self._tokens[0] == "AND":
                 self._next()
-            found.append(self._not())
+            found.append(self._any())
         return found[0] if len(found) == 1 else lambda document: all(one(document) for one in found)
+
+    def _any(self) -> Test:
+        """Expressions of which one must fit: in AIP-160, OR binds closer than AND."""
+        found = [self._not()]
+        while self._tokens and self._tokens[0] == "OR":
+            self._next()
+            found.append(self._not())
+        return found[0] if len(found) == 1 else lambda document: any(one(document) for one in found)
 
     def _not(self) -> Test:
         if self._tokens and self._tokens[0] == "NOT":
@@ -71,7 +76,7 @@ class Filter:
             return lambda document: not inner(document)
         if self._tokens and self._tokens[0] == "(":
             self._next()
-            group = self._or()
+            group = self._all()
             if self._next() != ")":
                 raise self._wrong()
             return group
@@ -83,7 +88,7 @@ class Filter:
             raise self._wrong()
         if name.split(".")[0] not in self._fields:
             raise self._wrong()
-        text = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+        text = re.sub(r"\\(.)", r"\1", value[1:-1]) if value[0] in "\"'" else value
         return lambda document: _compare(_field(document, name.split(".")), mark, text)
 
     def _wrong(self) -> Refused:

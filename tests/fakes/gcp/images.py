@@ -8,6 +8,7 @@ from tests.fakes.gcp.labels import refuse_labels, set_labels
 from tests.fakes.gcp.paths import NAME, path_of, url, zone_in
 from tests.fakes.gcp.refused import Refused, invalid, missing
 from tests.fakes.gcp.request import Methods, Request
+from tests.fakes.gcp.understood import IMAGE, refuse_others
 
 FEATURES = ("UEFI_COMPATIBLE", "VIRTIO_SCSI_MULTIQUEUE", "GVNIC")
 _OWN = ("description", "family", "storageLocations", "shieldedInstanceInitialState")
@@ -64,6 +65,7 @@ def insert(request: Request) -> Document:
     """An image of a disk that no running instance has. Raises Refused."""
     book, body = request.book, request.body
     name = str(body["name"])
+    refuse_others(body, IMAGE)
     path = f"{request.scope}/images/{name}"
     if not NAME.fullmatch(name):
         raise invalid("resource.name", name, "Must be a match of regex '(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)'")

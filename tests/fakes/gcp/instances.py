@@ -8,8 +8,9 @@ from tests.fakes.gcp import life, listing, operations, start
 from tests.fakes.gcp.book import Document, Event
 from tests.fakes.gcp.labels import set_labels, stale
 from tests.fakes.gcp.paths import last
-from tests.fakes.gcp.refused import Refused, missing
+from tests.fakes.gcp.refused import Broken, Refused, missing
 from tests.fakes.gcp.request import Methods, Request
+from tests.fakes.gcp.understood import INSTANCE, refuse_others
 
 CONSOLE_BYTES = 1024 * 1024
 
@@ -19,6 +20,9 @@ def insert(request: Request) -> Document:
     book, asked = request.book, json.dumps([request.method, request.path, request.body], sort_keys=True)
     if (known := operations.asked_before(request, asked)) is not None:
         return known
+    if template := {"sourceInstanceTemplate", "sourceMachineImage"} & request.query.keys():
+        raise Broken(f"the fake has no {min(template)}")
+    refuse_others(request.body, INSTANCE)
     wanted = start.plan(request, request.path["zone"], request.body, str(request.body["name"]))
     errors, status, ends = start.outcome(request, wanted)
     if not errors:

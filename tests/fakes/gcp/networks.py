@@ -9,6 +9,7 @@ from tests.fakes.gcp.book import Document
 from tests.fakes.gcp.paths import NAME, path_of, url
 from tests.fakes.gcp.refused import Refused, invalid, missing
 from tests.fakes.gcp.request import Handler, Methods, Request
+from tests.fakes.gcp.understood import FIREWALL, refuse_others
 
 MOST_RANGES = 5000
 _OWN = ("description", "sourceRanges", "sourceTags", "targetTags", "sourceServiceAccounts", "targetServiceAccounts", "destinationRanges",
@@ -44,6 +45,7 @@ def insert_firewall(request: Request) -> Document:
     """A rule. Raises Refused."""
     book, body = request.book, request.body
     name = str(body["name"])
+    refuse_others(body, FIREWALL)
     path = f"{request.scope}/firewalls/{name}"
     if not NAME.fullmatch(name):
         raise invalid("resource.name", name, "Must be a match of regex '(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)'")

@@ -12,7 +12,6 @@ from tests.fakes.gcp.quotas import used
 from tests.fakes.gcp.refused import missing
 from tests.fakes.gcp.request import Handler, Methods, Request
 from tests.fakes.gcp.start import offered
-from tests.fakes.gcp.storage import DISK_TYPES
 
 OLD = "1969-12-31T16:00:00.000-08:00"
 _REGIONAL = (
@@ -88,7 +87,7 @@ def accelerator_type(request: Request, place: str, name: str) -> Document:
 
 def disk_type(request: Request, place: str, name: str) -> Document:
     path = f"projects/{request.project}/zones/{place}/diskTypes/{name}"
-    if name not in DISK_TYPES:
+    if name not in seeds.DISK_TYPES:
         raise missing(path)
     return {
         "kind": "compute#diskType", "id": _id(path), "creationTimestamp": OLD, "name": name, "description": name, "selfLink": url(path),
@@ -158,5 +157,5 @@ METHODS: Methods = {
     "compute.zones.list": _zones,
     **_zonal(seeds.SHAPES, machine_type, "machineType", "MachineType"),
     **_zonal(seeds.ACCELERATORS, accelerator_type, "acceleratorType", "AcceleratorType"),
-    **_zonal(DISK_TYPES, disk_type, "diskType", "DiskType"),
+    **_zonal(seeds.DISK_TYPES, disk_type, "diskType", "DiskType"),
 }

@@ -112,6 +112,26 @@ def _shapes() -> list[Shape]:
 SHAPES: Mapping[str, Shape] = {one.name: one for one in _shapes()}
 """https://cloud.google.com/compute/docs/machine-resource and …/gpus."""
 
+_DISKS: Mapping[str, tuple[str, ...]] = {
+    "g2": ("pd-balanced", "pd-ssd"),
+    "a2": ("pd-standard", "pd-balanced", "pd-ssd"),
+    "a3-highgpu": ("pd-balanced", "pd-ssd", "hyperdisk-balanced"),
+    "a3-megagpu": ("pd-balanced", "pd-ssd", "hyperdisk-balanced"),
+    "a3-ultragpu": ("hyperdisk-balanced", "hyperdisk-extreme"),
+    "g4": ("hyperdisk-balanced", "hyperdisk-extreme"),
+}
+"""Families or series → the types that their boot disks can have; the others take every pd-…: https://cloud.google.com/compute/docs/disks."""
+DISK_TYPES = (
+    "pd-standard", "pd-balanced", "pd-ssd", "pd-extreme", "hyperdisk-balanced", "hyperdisk-extreme", "hyperdisk-throughput",
+)  # fmt: skip
+
+
+def boots_from(shape: Shape, disk: str) -> bool:
+    """Whether a machine type takes a boot disk of this type."""
+    series = "-".join(shape.name.split("-")[:2])
+    return disk in _DISKS.get(series, _DISKS.get(shape.family, DISK_TYPES[:4]))
+
+
 _T2A = frozenset(
     {"us-central1-a", "us-central1-b", "us-central1-f", "europe-west4-a", "europe-west4-b", "europe-west4-c", "asia-southeast1-b"}
 )

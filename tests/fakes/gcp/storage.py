@@ -49,6 +49,8 @@ def disks_of(
             if path in book.tables["disks"] or path in made:
                 raise Refused("alreadyExists", f"The resource '{path}' already exists")
             disk = made[path] = new_disk(request, path, asked, f"resource.disks[{number}].initializeParams", shape.architecture)
+        if attached["boot"] and not seeds.boots_from(shape, last(disk["type"])):
+            raise Refused("badRequest", f"[{last(disk['type'])}, {shape.name}] features are not compatible for creating instance.")
         disk["users"] = [url(f"projects/{project}/zones/{zone}/instances/{name}")]
         disk["lastAttachTimestamp"] = book.stamp()
         shown.append(
@@ -65,7 +67,7 @@ def new_disk(request: Request, path: str, asked: Mapping[str, Any], where: str, 
     kind = last(str(asked.get("diskType") or asked.get("type") or "pd-standard"))
     if not NAME.fullmatch(last(path)):
         raise invalid(f"{where}.diskName", last(path), "Must be a match of regex '(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)'")
-    if kind not in DISK_TYPES:
+    if kind not in seeds.DISK_TYPES:
         raise missing(f"projects/{project}/zones/{zone}/diskTypes/{kind}")
     refuse_labels(asked.get("labels", {}))
     labels = dict(asked.get("labels", {}))
@@ -91,6 +93,3 @@ def new_disk(request: Request, path: str, asked: Mapping[str, Any], where: str, 
         disk |= {key: image[key] for key in ("licenses", "licenseCodes", "guestOsFeatures") if key in image}
     disk["sizeGb"] = str(size or 500)
     return disk
-
-
-DISK_TYPES = ("pd-standard", "pd-balanced", "pd-ssd", "pd-extreme", "hyperdisk-balanced", "hyperdisk-extreme", "hyperdisk-throughput")

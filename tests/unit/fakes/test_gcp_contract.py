@@ -21,7 +21,13 @@ INSTANCES = f"/compute/v1/projects/goldbake-fake/zones/{ZONE}/instances"
 INSTANCE: dict[str, Any] = {
     "name": "one",
     "machineType": f"zones/{ZONE}/machineTypes/g2-standard-4",
-    "disks": [{"boot": True, "autoDelete": True, "initializeParams": {"sourceImage": NEWEST_DEBIAN.id, "diskSizeGb": "20"}}],
+    "disks": [
+        {
+            "boot": True,
+            "autoDelete": True,
+            "initializeParams": {"sourceImage": NEWEST_DEBIAN.id, "diskSizeGb": "20", "diskType": "pd-balanced"},
+        }
+    ],
     "networkInterfaces": [{"network": "global/networks/default", "accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}],
     "scheduling": {"onHostMaintenance": "TERMINATE", "maxRunDuration": {"seconds": "3600"}, "instanceTerminationAction": "DELETE"},
     "metadata": {"items": [{"key": "a", "value": "b"}]},
@@ -133,6 +139,26 @@ def test_a_request_that_breaks_it_fails_and_does_nothing(fake: FakeGcp, path: st
 def test_a_parameter_or_method_that_there_is_not_fails(fake: FakeGcp, verb: str, path: str, problem: str) -> None:
     assert _asked(fake, verb, path)[0] == 500
     assert problem in "\n".join(fake.crashes)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "unknown"),
+    [
+        ("displayDevice", {"enableDisplay": True}, "displayDevice"),
+        ("scheduling.minNodeCpus", 4, "scheduling.minNodeCpus"),
+        ("scheduling.maxRunDuration.nanos", 1, "scheduling.maxRunDuration.nanos"),
+        ("disks.0.initializeParams.provisionedIops", "3000", "disks.initializeParams.provisionedIops"),
+        ("networkInterfaces.0.accessConfigs.0.publicPtrDomainName", "a.b", "networkInterfaces.accessConfigs.publicPtrDomainName"),
+    ],
+)
+def test_what_the_fake_does_not_understand_is_not_passed_over(fake: FakeGcp, path: str, value: Any, unknown: str) -> None:
+    assert _asked(fake, "POST", INSTANCES, _changed(path, value))[0] == 500
+    assert fake.crashes == [f"compute.instances.insert: the fake does not know what {unknown} does"]
+
+
+def test_a_template_is_not_passed_over(fake: FakeGcp) -> None:
+    assert _asked(fake, "POST", f"{INSTANCES}?sourceInstanceTemplate=global/instanceTemplates/x", INSTANCE)[0] == 500
+    assert fake.crashes == ["compute.instances.insert: the fake has no sourceInstanceTemplate"]
 
 
 def test_a_body_where_the_method_has_none_fails(fake: FakeGcp) -> None:

@@ -50,6 +50,11 @@ class Paths:
         return self.project / "packer" / "templates"
 
     @property
+    def certificates(self) -> Path:
+        """Those of others that firmware has to trust beside ours."""
+        return self.project / "packer" / "certificates"
+
+    @property
     def build(self) -> Path:
         return self.project / "packer" / "build"
 

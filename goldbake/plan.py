@@ -14,16 +14,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from goldbake.config.model import Cloud, Config, Image, Lock, Pin
+from goldbake.config.model import DRIVER_SCRIPT, Cloud, Config, Image, Lock, Pin
 from goldbake.errors import MissingError, UsageError
 
 _VARIABLE = re.compile(r"\bGOLDBAKE_[A-Z0-9_]+")
 _PUT = re.compile(r"^(?!\s*#).*?\bput(?:_tree)?[ \t]+(\S+)", re.MULTILINE)
 _BASE_CODE = ("local/rootfs.py", "local/sources.py")
 _DISK_CODE = ("local/disk.py",)
+"""Our own code whose change changes a local image: its base, or only the disk made from all layers."""
 WRITE_MANIFEST = "write-manifest"
 """The script that a cloud's bake runs after the last layer: what is installed is known only inside."""
-"""Our own code whose change changes a local image: its base, or only the disk made from all layers."""
+SIGNING = ("make-signing-key", "remove-signing-key")
+"""The scripts before and after that of the driver, in an image for Secure Boot: its modules are signed when they are built."""
 
 
 class AgentSource(StrEnum):
@@ -58,6 +60,11 @@ class BakePlan:
     unresolved: tuple[str, ...]
     base_image: str = ""
     """The exact public image that a cloud's bake starts from, as that cloud names it; empty: not looked up, or this machine's own bake."""
+
+    @property
+    def signs(self) -> bool:
+        """Whether this bake signs the driver's modules, and its image brings the certificate."""
+        return self.image.secure_boot
 
     def require_resolved(self) -> None:
         """Raise MissingError when a pin that this bake needs has no hash: it stops before it costs anything."""
@@ -118,8 +125,9 @@ def plan(
     layers: list[PlannedLayer] = []
     before = base
     for layer in image.layers:
-        before = _digest(before, layer.name, str(layer.reboot), *_inputs(layer.scripts, scripts, variables))
-        layers.append(PlannedLayer(layer.name, layer.scripts, layer.reboot, before))
+        names = _signed(layer.scripts) if image.secure_boot else layer.scripts
+        before = _digest(before, layer.name, str(layer.reboot), *_inputs(names, scripts, variables))
+        layers.append(PlannedLayer(layer.name, names, layer.reboot, before))
     if cloud is not Cloud.LOCAL:
         before = _digest(before, *_inputs((WRITE_MANIFEST,), scripts, variables))
     whole = _digest(before, _canonical(image.content(cloud)), cloud, _canonical(dict(variables)), *_code(cloud, _DISK_CODE))
@@ -173,6 +181,12 @@ def _variables(name: str, image: Image, cloud: Cloud, agent_source: AgentSource,
         "GOLDBAKE_AGENT_URL": agent.url,
         "GOLDBAKE_AGENT_SHA256": agent.sha256 or "",
     }
+
+
+def _signed(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The scripts of a layer with those that sign around that of the driver."""
+    before, after = SIGNING
+    return tuple(each for name in names for each in ((before, name, after) if name == DRIVER_SCRIPT else (name,)))
 
 
 def _inputs(names: Iterable[str], scripts: Path, variables: Mapping[str, str]) -> list[str]:

@@ -54,7 +54,7 @@ def inputs(plan: BakePlan, *, project: Path, packer_version: str, base: Mapping[
         "kernels": [],
         "variables": dict(plan.variables),
         "packages": {},
-    }
+    } | ({"secure_boot": True} if plan.signs else {})
 
 
 def with_outcome(

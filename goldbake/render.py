@@ -28,6 +28,9 @@ UPLOADED = "/var/tmp/goldbake"
 MANIFEST = "/usr/share/goldbake/manifest.json"
 """The manifest in an image of a cloud, as `provenance.IN_IMAGE` says it."""
 
+CERTIFICATE = "/usr/share/goldbake/secure-boot.der"
+"""The certificate of the key that has signed an image's modules, as image-scripts/make-signing-key.sh makes it."""
+
 _LOGIN = "packer"
 """The user that Google's and Azure's guest agents make for Packer's key."""
 
@@ -105,6 +108,8 @@ def _values(plan: BakePlan) -> dict[str, object]:
         "is_azure": cloud is Cloud.AZURE,
         "write_manifest": WRITE_MANIFEST,
         "manifest": MANIFEST,
+        "signs": plan.signs,
+        "certificate": CERTIFICATE,
     }
     if cloud is Cloud.AWS:
         values["base"] = base_images.AWS[image.os]

@@ -21,8 +21,9 @@ class Samples(NamedTuple):
 
 
 @contextmanager
-def samples(cloud: Cloud, scripts: Path, *, checking: bool = False) -> Iterator[Samples]:
-    """Sample values for the template of `cloud`, or of its check; files that they name exist while the block runs.
+def samples(cloud: Cloud, scripts: Path, *, checking: bool = False, signs: bool = False) -> Iterator[Samples]:
+    """Sample values for the template of `cloud`, or of its check; `signs`: of an image for Secure Boot. Files that they name exist while the block
+    runs.
 
     No credential of the user is read: Packer only checks what the templates say.
     """
@@ -46,6 +47,8 @@ def samples(cloud: Cloud, scripts: Path, *, checking: bool = False) -> Iterator[
             env = {"AWS_ACCESS_KEY_ID": "sample", "AWS_SECRET_ACCESS_KEY": "sample", "AWS_EC2_METADATA_DISABLED": "true"}
         elif cloud is Cloud.GCP:
             variables |= {"project": "sample-project", "zone": "us-central1-a", "access_token": "sample"}
+            if signs and not checking:
+                variables |= {"signing_certificate": str(folder / "secure-boot.der"), "certificates_dir": str(folder)}
             variables |= {"source_image": "sample", "source_project": "sample-project", "source_features": '["UEFI_COMPATIBLE"]'}
         elif cloud is Cloud.AZURE:
             zero = "00000000-0000-0000-0000-000000000000"

@@ -76,7 +76,7 @@ def validate_all(paths: Paths, progress: Progress, clouds: tuple[Cloud, ...], im
             if difference := packer.fmt_check(folder):
                 raise GoldbakeError(f"packer fmt would change {folder}:\n{difference}", hint="correct packer/templates")
             if not lacking[each.cloud]:
-                with samples(each.cloud, paths.scripts, checking=checking) as given:
+                with samples(each.cloud, paths.scripts, checking=checking, signs=each.signs) as given:
                     packer.validate(folder, given.variables, env=given.env)
         results.append(Validation(each.name, each.cloud, folder, lacking[each.cloud]))
     return results

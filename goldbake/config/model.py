@@ -21,6 +21,9 @@ ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,38}[a-z
 ExactVersion = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)+$")]
 """Numbers with dots, as 580.159.04: never a branch, a range or `latest`."""
 
+DRIVER_SCRIPT = "install-driver"
+"""The image-script that builds the driver's modules."""
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -160,7 +163,8 @@ class Image(Frozen):
     disk_gib: Annotated[int, Field(ge=4, le=2048)] = 32
     """Size of the root disk in GiB; at first boot it can only grow."""
     secure_boot: bool = False
-    """Whether instances start with Secure Boot. Modules built by DKMS are not signed by a key that firmware trusts."""
+    """Whether instances start with Secure Boot; Google Cloud only. A key of each bake signs the driver's modules and is destroyed; the firmware
+    of the image's machines trusts its certificate, and Microsoft's."""
     layers: Annotated[tuple[Layer, ...], Field(min_length=1)]
     """What runs in the image, in order."""
     aws: AwsSettings = AwsSettings()

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from goldbake.config.gcp import BUILT_IN_GPU
-from goldbake.config.model import Cloud, Gpu, Image, Module, Os
+from goldbake.config.model import DRIVER_SCRIPT, Cloud, Gpu, Image, Module, Os
 
 _BOTH = frozenset(Module)
 _OPEN = frozenset({Module.OPEN})
@@ -69,6 +69,9 @@ FIRST_OPEN_ON_DEBIAN = 545
 
 DEBIAN_DRIVER = {Os.DEBIAN_12: (535, _PROPRIETARY), Os.DEBIAN_13: (550, _BOTH)}
 """Branch of the driver in each Debian's non-free, and the modules that we build of it."""
+
+SECURE_BOOT = frozenset({Cloud.GCP})
+"""Clouds whose images can bring certificates that their machines' firmware trusts: https://cloud.google.com/compute/docs/images/create-custom."""
 
 AZURE_GRID = {Gpu.A10: 0, Gpu.RTX_PRO_6000: 595}
 """GPUs that Azure rents as vGPU only (NVadsA10_v5, NC_RTXPRO6000BSE_v6), and the first branch of the GRID driver for them."""
@@ -172,9 +175,12 @@ def _others(image: Image) -> Iterator[Problem]:
     """Docker's source, and Secure Boot."""
     if image.docker.source == "debian" and image.os.distribution != "debian":
         yield Problem(("docker", "source"), f"debian is no source for {image.os}", "write docker, or an os of Debian")
-    if image.secure_boot:  # both sources of the driver build by DKMS, and goldbake enrols no key
-        what = "true cannot work: the driver's modules are built by DKMS, and no firmware trusts the key that signs them"
-        yield Problem(("secure_boot",), what, "write false and start instances without Secure Boot")
+    others = [cloud.value for cloud in dict.fromkeys(image.clouds) if cloud not in SECURE_BOOT]
+    if image.secure_boot and others:
+        what = f"true cannot work on {', '.join(others)}: DKMS builds the driver's modules, and no firmware there trusts the key that signs them"
+        yield Problem(("secure_boot",), what, "write false, or clouds: [gcp], whose images bring their own certificates")
+    if image.secure_boot and DRIVER_SCRIPT not in image.scripts:
+        yield Problem(("secure_boot",), f"no layer runs {DRIVER_SCRIPT}, whose modules are signed", f"add {DRIVER_SCRIPT}, or write false")
 
 
 def _aws(image: Image) -> Iterator[Problem]:

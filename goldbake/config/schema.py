@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from goldbake.config.model import Config
-from goldbake.config.rules import AZURE_GRID, DEBIAN_DRIVER, SUPPORT
+from goldbake.config.rules import AZURE_GRID, DEBIAN_DRIVER, SECURE_BOOT, SUPPORT
 from goldbake.paths import PROJECT
 
 FOLDER = PROJECT / "docs" / "reference"
@@ -164,7 +164,7 @@ images of their own.
 {rows}
 - `driver.source: debian` and `docker.source: debian` are for Debian only; of the driver, {systems}.
 - `driver.variant: grid` is for Azure only, and needed there for {" and ".join(f"`{gpu}`" for gpu in AZURE_GRID)}.
-- `secure_boot: true` is refused: the driver's modules are built by DKMS, and no firmware trusts the key that signs them.
+- `secure_boot: true` is for {" and ".join(f"`{cloud}`" for cloud in sorted(SECURE_BOOT))} only: DKMS builds the driver's modules, and firmware elsewhere trusts no key of ours.
 """
 
 

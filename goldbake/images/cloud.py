@@ -246,6 +246,8 @@ class _Run:
             "manifest_file": str(made),
             "image_manifest": str(inside),
         }
+        if todo.signs:
+            variables |= {"signing_certificate": str(self._work / "secure-boot.der"), "certificates_dir": str(job.paths.certificates)}
         folder = write(todo, job.paths)
         job.say(f"base image {base.id} ({base.name}, {base.created[:10]})")
         with self._stage("build"):

@@ -200,6 +200,13 @@ BOOTED: Mapping[str, Sabotage] = {
         """,
         undo='umount "$(module nvidia)" && rm /var/cache/other.ko',
     ),
+    "driver.secure_boot_is_on_where_the_modules_are_signed_for_it": Sabotage(
+        """
+        cp $manifest /run/kept.json
+        sed -i '0,/{/s//{"secure_boot": true,/' $manifest
+        """,
+        undo="mv /run/kept.json $manifest",
+    ),
     "firstboot.guard_can_be_loaded": Sabotage(
         "echo 'table inet goldbake { chain jobs { ip daddr nowhere.invalid reject; }; }' >/run/broken.nft"
         " && mount --bind /run/broken.nft /usr/lib/goldbake/metadata-guard.nft",

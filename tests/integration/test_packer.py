@@ -112,21 +112,23 @@ GCP = (
         "guest_os_features": ["GVNIC", "IDPF"],
         "labels": {"team": "render", "cost-centre": "4711"},
     },
+    {},
 )
 
 
-@pytest.mark.parametrize("settings", GCP, ids=["spot", "inside"])
+@pytest.mark.parametrize("settings", GCP, ids=["spot", "inside", "secure boot"])
 @pytest.mark.parametrize("checking", [False, True])
 def test_packer_accepts_the_other_settings_of_google_cloud(
     packer: Packer, paths: Paths, settings: dict[str, object], checking: bool
 ) -> None:
     require_plugin(Cloud.GCP, packer, paths)
     vtpm = bool(settings.get("vtpm", True))
-    image = CONFIG.images["gpu-agent"].model_copy(update={"gcp": GcpSettings.model_validate({"integrity_monitoring": vtpm} | settings)})
+    changes = {"gcp": GcpSettings.model_validate({"integrity_monitoring": vtpm} | settings), "secure_boot": not settings}
+    image = CONFIG.images["gpu-agent"].model_copy(update=changes)
     config = CONFIG.model_copy(update={"images": {"gpu-agent": image}})
     folder = write(plan(config, LOCK, "gpu-agent", Cloud.GCP, paths.scripts, AgentSource.MICROSOFT), paths, checking=checking)
     assert packer.fmt_check(folder) == ""
-    with samples(Cloud.GCP, paths.scripts, checking=checking) as given:
+    with samples(Cloud.GCP, paths.scripts, checking=checking, signs=not settings) as given:
         packer.validate(folder, given.variables | {"spot": not checking and bool(settings.get("spot"))}, env=given.env)
 
 

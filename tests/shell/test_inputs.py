@@ -13,6 +13,7 @@ CHECKED = {
     "configure-apt": (OS, CODENAME, ("GOLDBAKE_DRIVER_SOURCE", "internet")),
     "install-kernel": (OS, CLOUD),
     "remove-old-kernels": (CLOUD,),
+    "make-signing-key": (("GOLDBAKE_IMAGE", "No Image"),),
     "install-driver": (
         OS,
         ("GOLDBAKE_DRIVER_SOURCE", "internet"),

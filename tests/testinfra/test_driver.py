@@ -96,6 +96,12 @@ def test_driver_is_not_loaded_blindly_at_boot(image: Facts) -> None:
 
 
 @pytest.mark.booted
+def test_secure_boot_is_on_where_the_modules_are_signed_for_it(machine: Facts, expected: Mapping[str, Any]) -> None:
+    """So that the next check shows whether the kernel takes their signature."""
+    assert not expected.get("secure_boot") or machine.text("secure_boot") == "on"
+
+
+@pytest.mark.booted
 def test_module_fits_the_running_kernel(machine: Facts) -> None:
     """Without a GPU a fitting module loads, finds nothing and says "No such device"; any other answer means that it does not fit."""
     if machine.lines("gpus"):

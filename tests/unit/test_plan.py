@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from goldbake.config.model import Cloud, Config, Lock, Pin
+from goldbake.config.model import Cloud, Config, Image, Layer, Lock, Pin
 from goldbake.errors import MissingError, UsageError
 from goldbake.plan import AgentSource, BakePlan, image_named, plan
 
@@ -204,6 +204,24 @@ def test_a_setting_of_google_cloud_that_is_in_the_image_makes_another_one(script
 )
 def test_where_google_cloud_builds_it_and_who_may_use_it_is_not_in_the_image(scripts: Path, settings: dict[str, object]) -> None:
     assert in_cloud(scripts, Cloud.GCP).fingerprint == in_cloud(scripts, Cloud.GCP, **settings).fingerprint
+
+
+def test_an_image_for_secure_boot_signs_around_the_driver(scripts: Path) -> None:
+    described = config(clouds=["gcp"])
+    layers = (Layer(name="driver", scripts=("disable-nouveau", "install-driver", "hold-packages")),)
+    before = described.images["distro"].model_copy(update={"layers": layers})
+    after = before.model_copy(update={"secure_boot": True})
+
+    def planned_as(image: Image) -> BakePlan:
+        images = described.model_copy(update={"images": {"distro": image}})
+        return plan(images, Lock(pins={}), "distro", Cloud.GCP, scripts, AgentSource.MICROSOFT)
+
+    assert planned_as(before).layers[0].scripts == layers[0].scripts
+    assert planned_as(after).layers[0].scripts == (
+        "disable-nouveau", "make-signing-key", "install-driver", "remove-signing-key", "hold-packages",
+    )  # fmt: skip
+    assert (planned_as(before).signs, planned_as(after).signs) == (False, True)
+    assert planned_as(before).fingerprint != planned_as(after).fingerprint
 
 
 def test_settings_of_a_cloud_do_not_change_the_image_of_this_machine(scripts: Path) -> None:

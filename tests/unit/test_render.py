@@ -3,6 +3,7 @@
 After a wanted change: `GOLDBAKE_UPDATE_GOLDEN=1 python -m pytest tests/unit/test_render.py`, then read the difference and commit it.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -21,7 +22,7 @@ from goldbake.errors import ConfigError
 from goldbake.paths import PROJECT, Paths
 from goldbake.plan import AgentSource, BakePlan, plan
 from goldbake.provenance import IN_IMAGE
-from goldbake.render import MANIFEST, UPLOADED, render, write
+from goldbake.render import CERTIFICATE, MANIFEST, UPLOADED, render, write
 from goldbake.templates import CHECKED
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -218,6 +219,35 @@ def test_a_private_build_on_google_cloud_is_reached_inside_or_by_iap() -> None:
 
 def test_an_image_of_google_cloud_joins_no_family_before_it_is_checked() -> None:
     assert "image_family" not in gcp_source(family="agents")
+
+
+def test_an_image_for_secure_boot_brings_its_certificate_and_microsofts() -> None:
+    todo = planned("gpu-agent", Cloud.GCP, with_image(secure_boot=True))
+    build, check = render(todo), render(todo, checking=True)
+    for files in (build, check):
+        assert "enable_secure_boot          = true" in files["source.pkr.hcl"]
+    listed = re.search(r"image_signatures_db = \[(.*?)\]", build["source.pkr.hcl"], re.DOTALL)
+    assert listed is not None
+    named = re.findall(r"[a-z-]+[0-9]+\.der", listed[1])
+    assert [(PROJECT / "packer" / "certificates" / name).is_file() for name in named] == [True, True]
+    assert "var.signing_certificate," in listed[1]
+    assert "image_signatures_db" not in check["source.pkr.hcl"]
+    text = build["build.pkr.hcl"]
+    order = ["make-signing-key.sh", "install-driver.sh", "remove-signing-key.sh", "clean-image.sh", f'source      = "{CERTIFICATE}"']
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+    assert "secure_boot" not in gcp_source()
+
+
+def test_microsofts_certificates_are_microsofts() -> None:
+    """By the thumbprints that Microsoft publishes, which are SHA-1 over the certificate."""
+    folder = PROJECT / "packer" / "certificates"
+    found = {path.name: hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest() for path in folder.glob("*.der")}
+    assert found == {
+        "microsoft-uefi-ca-2011.der": "46def63b5ce61cf8ba0de2e6639c1019d0ed14f3",
+        "microsoft-uefi-ca-2023.der": "b5eeb4a6706048073f0ed296e7f580a790b59eaa",
+    }
+    table = (folder / "README.md").read_text()
+    assert all(hashlib.sha256(path.read_bytes()).hexdigest() in table for path in folder.glob("*.der"))
 
 
 def test_the_user_that_packer_logs_in_as_goes_last() -> None:

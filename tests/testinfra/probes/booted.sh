@@ -15,6 +15,10 @@ failed_units() { systemctl list-units --state=failed --plain --no-legend --no-pa
 running_kernel() { uname -r; }
 boot_kernels() { for file in /boot/vmlinuz-*; do printf '%s\n' "${file#/boot/vmlinuz-}"; done; }
 gpus() { grep -l 0x10de /sys/bus/pci/devices/*/vendor 2>/dev/null; }
+secure_boot() { # four bytes of attributes, then the value; without UEFI there is no such file
+  value=$(od -An -tu1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c 2>/dev/null | awk '{ print $5 }')
+  if [ "$value" = 1 ]; then echo on; else echo off; fi
+}
 modprobe_nvidia() { modprobe nvidia; }
 disk_free() { df --output=avail -B1 / | tail -n 1; }
 guard_check() { nft --check --file /usr/lib/goldbake/metadata-guard.nft; }
@@ -42,6 +46,6 @@ docker_run() { # an image made of the machine's own `echo`: no registry is asked
   return "$code"
 }
 
-for name in system_state failed_units running_kernel boot_kernels gpus modprobe_nvidia disk_free guard_check guard_rules metadata_for_agent docker_info docker_version docker_run; do
+for name in system_state failed_units running_kernel boot_kernels gpus secure_boot modprobe_nvidia disk_free guard_check guard_rules metadata_for_agent docker_info docker_version docker_run; do
   section "$name"
 done

@@ -33,6 +33,9 @@ def image(**changes: object) -> Image:
     return Image.model_validate(values)
 
 
+DRIVER = [{"name": "driver", "scripts": ["install-driver"]}]
+
+
 def told(**changes: object) -> list[str]:
     """The problems of an image, each as `key: what; fix`."""
     found = problems("test", image(**changes))
@@ -163,6 +166,7 @@ ACCEPTED: dict[str, dict[str, object]] = {
     "azure's other gpus without grid": {"clouds": ["azure", "aws"], "gpus": ["t4", "a100", "h100", "h200"]},
     "an a10 elsewhere": {"clouds": ["gcp"], "gpus": ["a10"]},
     "secure boot off": {"secure_boot": False},
+    "secure boot on Google Cloud": {"secure_boot": True, "clouds": ["gcp"], "layers": DRIVER},
 }
 
 
@@ -242,12 +246,16 @@ REFUSED: dict[str, tuple[dict[str, object], list[str]]] = {
         },
         ["driver.variant: grid is not in Debian's packages; write compute, or source nvidia"],
     ),
-    "secure boot": (
-        {"secure_boot": True},
+    "secure boot elsewhere": (
+        {"secure_boot": True, "clouds": ["aws", "gcp"], "layers": DRIVER},
         [
-            "secure_boot: true cannot work: the driver's modules are built by DKMS, and no firmware trusts the key that signs them; "
-            "write false and start instances without Secure Boot"
+            "secure_boot: true cannot work on aws: DKMS builds the driver's modules, and no firmware there trusts the key that signs them; "
+            "write false, or clouds: [gcp], whose images bring their own certificates"
         ],
+    ),
+    "secure boot without a driver": (
+        {"secure_boot": True, "clouds": ["gcp"]},
+        ["secure_boot: no layer runs install-driver, whose modules are signed; add install-driver, or write false"],
     ),
 }
 

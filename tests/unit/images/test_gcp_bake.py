@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,19 @@ def test_a_bake_leaves_an_image_in_its_family_and_nothing_else(place: Workplace,
 def _described(place: Workplace) -> object:
     todo, _ = pipeline.planned(place.paths, place.progress, Cloud.GCP, None, "auto")
     return todo.image
+
+
+def test_an_image_for_secure_boot_tells_packer_where_the_certificates_are(place: Workplace, packer: PackerStandIn) -> None:
+    document = json.loads(place.paths.images_yaml.read_text())
+    layers = [{"name": "driver", "scripts": ["install-driver"]}]
+    document["images"]["agents"] |= {"secure_boot": True, "clouds": ["gcp"], "layers": layers}
+    place.paths.images_yaml.write_text(json.dumps(document))
+    record = place.bake().record
+    build, check = packer.builds
+    assert Path(str(build["signing_certificate"])).parent == Path(str(build["image_manifest"])).parent
+    assert build["certificates_dir"] == str(place.paths.project / "packer" / "certificates")
+    assert "signing_certificate" not in check
+    assert json.loads(Path(record.manifest).read_text())["secure_boot"] is True
 
 
 def test_packer_gets_key_file_and_endpoint_in_its_environment(place: Workplace, packer: PackerStandIn, fake_gcp: FakeGcp) -> None:

@@ -303,6 +303,38 @@ def test_an_image_that_is_not_ready_or_of_another_architecture_starts_nothing(fa
         _insert(fake)
 
 
+def test_secure_boot_needs_an_image_for_uefi_and_shows_its_keys(fake: FakeGcp) -> None:
+    images = _client(compute_v1.ImagesClient, fake.url)
+    key = compute_v1.FileContentBuffer(content="aGVsbG8=", file_type="X509")
+    own = compute_v1.Image(name="signed", source_image=NEWEST_NOBLE.id, shielded_instance_initial_state={"dbs": [key]})
+    images.insert_unary(project=fake.project, image_resource=own)
+    shielded = compute_v1.ShieldedInstanceConfig(enable_secure_boot=True)
+    assert _codes(_insert(fake, disks=[_disk(source_image="global/images/signed")], shielded_instance_config=shielded)) == []
+    shown = _instances(fake).get(project=fake.project, zone=ZONE, instance="one").disks[0].shielded_instance_initial_state
+    assert shown.dbs[0].content == "aGVsbG8="
+    fake.image("signed")["guestOsFeatures"] = []
+    with pytest.raises(exceptions.BadRequest, match="UEFI-compatible"):
+        _insert(fake, "two", disks=[_disk(source_image="global/images/signed")], shielded_instance_config=shielded)
+
+
+def test_a_disk_that_is_there_already_is_attached_and_kept(fake: FakeGcp) -> None:
+    disks = _client(compute_v1.DisksClient, fake.url)
+    new = compute_v1.Disk(name="data", size_gb=50, type_=f"zones/{ZONE}/diskTypes/pd-ssd", labels=LABELS)
+    disks.insert_unary(project=fake.project, zone=ZONE, disk_resource=new)
+    data = compute_v1.AttachedDisk(source=f"zones/{ZONE}/disks/data")
+    fake.refuse("ZONE_RESOURCE_POOL_EXHAUSTED", START, where="operation")
+    assert _codes(_insert(fake, disks=[_disk(), data])) == ["ZONE_RESOURCE_POOL_EXHAUSTED"]
+    assert "users" not in fake.disk("data"), "what did not start has no disk"
+    _insert(fake, disks=[_disk(), data])
+    assert fake.disk("data")["users"] == [fake.instance("one")["selfLink"]]
+    with pytest.raises(exceptions.BadRequest, match="is already being used by"):
+        _insert(fake, "two", disks=[_disk(), data])
+    _instances(fake).delete_unary(project=fake.project, zone=ZONE, instance="one")
+    assert [str(one) for one in fake.held()] == ["disk data in us-central1-a (READY)"]
+    found = disks.aggregated_list({"project": fake.project, "filter": "labels.managed-by = goldbake"})
+    assert [one.name for _, scope in found for one in scope.disks] == ["data"]
+
+
 @pytest.mark.parametrize(
     ("policy", "more", "said"),
     [

@@ -62,6 +62,8 @@ def plan(request: Request, zone: str, body: Mapping[str, Any], name: str) -> Pla
     interfaces = [_interface(book, project, zone, path, number, one) for number, one in enumerate(body.get("networkInterfaces") or [{}])]
     accounts = _accounts(book, body.get("serviceAccounts", ()), path)
     shielded = {"enableSecureBoot": False, "enableVtpm": True, "enableIntegrityMonitoring": True, **body.get("shieldedInstanceConfig", {})}
+    if any(body.get("shieldedInstanceConfig", {}).values()) and {"type": "UEFI_COMPATIBLE"} not in attached[0].get("guestOsFeatures", ()):
+        raise Refused("badRequest", "Shielded VM Config can only be set when using a UEFI-compatible disk.")
     if "compute.requireShieldedVm" in book.policies and not shielded["enableSecureBoot"]:
         text = "Secure Boot is not enabled in the 'shielded_instance_config' field. This is required to create the instance."
         raise _violated(book, "compute.requireShieldedVm", text)
@@ -114,6 +116,10 @@ def place(request: Request, wanted: Plan) -> None:
     book.tables["instances"][wanted.path] = wanted.document
     count(book, wanted.document, 1)
     book.tables["disks"].update(wanted.disks)
+    for one in wanted.document["disks"]:
+        if disk := book.tables["disks"].get(path_of(one.get("source", ""), request.project)):
+            disk["users"] = [*disk.get("users", ()), wanted.document["selfLink"]]
+            disk["lastAttachTimestamp"] = book.stamp()
     book.machines[wanted.path] = Machine(unseen=book.lag)
     if wanted.public:
         name = str(wanted.document["name"])

@@ -51,10 +51,9 @@ def disks_of(
             disk = made[path] = new_disk(request, path, asked, f"resource.disks[{number}].initializeParams", shape.architecture)
         if attached["boot"] and not seeds.boots_from(shape, last(disk["type"])):
             raise Refused("badRequest", f"[{last(disk['type'])}, {shape.name}] features are not compatible for creating instance.")
-        disk["users"] = [url(f"projects/{project}/zones/{zone}/instances/{name}")]
-        disk["lastAttachTimestamp"] = book.stamp()
+        signed = book.tables["images"].get(path_of(disk.get("sourceImage", ""), project), {}).get("shieldedInstanceInitialState")
         shown.append(
-            {**attached, "source": url(path), "diskSizeGb": disk["sizeGb"], "licenses": disk.get("licenses", []),
+            {**attached, **({"shieldedInstanceInitialState": signed} if signed else {}), "source": url(path), "diskSizeGb": disk["sizeGb"], "licenses": disk.get("licenses", []),
              "guestOsFeatures": disk.get("guestOsFeatures", []), "architecture": disk.get("architecture", "X86_64")}
         )  # fmt: skip
     return made, shown

@@ -24,7 +24,6 @@ from goldbake.clouds.gcp.quotas import explained
 from goldbake.clouds.gcp.resources import GLOBAL, PAGE, labelled
 from goldbake.clouds.gcp.session import Gcp
 from goldbake.clouds.gcp.spoken import recognised
-from goldbake.clouds.gcp.types import MachineType
 from goldbake.config import base_images
 from goldbake.config.model import Cloud, Image
 from goldbake.errors import MissingError, UsageError
@@ -103,9 +102,7 @@ class GcpImages:
         """On spot first if images.yaml says so; then on demand; each in the zones that offer the machine, best first."""
         settings, gcp = image.gcp, self._gcp(image)
         network = gcp_places.network(gcp, settings)
-        kind = settings.machine_type
-        if settings.accelerator:
-            kind += f" with {settings.accelerator_count} {settings.accelerator}"
+        kind = gcp_places.machine(settings)
         found: list[Attempt] = []
         for spot in (True, False) if settings.spot else (False,):
             for zone, why in gcp_places.zones(gcp, settings)[:_ZONES]:
@@ -154,8 +151,7 @@ class GcpImages:
         (code, words), settings, gcp = found, image.gcp, self._gcp(image)
         status = int(code) if code.isdigit() else 0
         failure = refused(code, words, doing=_STARTING, place=settings.region, details={"project": gcp.project}, status=status)
-        kind = MachineType(settings.machine_type, settings.accelerator, settings.accelerator_count if settings.accelerator else 0)
-        return explained(gcp, failure, region=settings.region, types=[str(kind)], spot=spot)
+        return explained(gcp, failure, region=settings.region, types=[str(gcp_places.machine(settings))], spot=spot)
 
     def find(self, artifact: str, region: str) -> Mapping[str, Any] | None:
         try:

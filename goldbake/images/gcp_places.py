@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from google.cloud import compute_v1
 
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.clouds.gcp.errors import RAISED, failure
-from goldbake.clouds.gcp.resources import GLOBAL, PAGE
+from goldbake.clouds.gcp.offers import offers
+from goldbake.clouds.gcp.resources import GLOBAL
 from goldbake.clouds.gcp.session import Gcp
+from goldbake.clouds.gcp.types import MachineType
 from goldbake.config.gcp import GcpSettings
 from goldbake.errors import MissingError, UsageError
 
@@ -30,33 +31,29 @@ def is_missing(error: Failure) -> bool:
     return error.code in ("notFound", "RESOURCE_NOT_FOUND")
 
 
+def machine(settings: GcpSettings) -> MachineType:
+    """The build machine with the GPUs that are attached to it."""
+    return MachineType(settings.machine_type, settings.accelerator, settings.accelerator_count if settings.accelerator else 0)
+
+
 def zones(gcp: Gcp, settings: GcpSettings) -> list[tuple[str, str]]:
     """Where a build machine of this type can be, best first, each with the reason. Raises UsageError naming where else it could be."""
-    region, key = settings.region, "machine_type"
-    what = settings.machine_type
-    offers = _offers(gcp, compute_v1.MachineTypesClient, "machine_types", what)
-    if settings.accelerator:
-        cards = _offers(gcp, compute_v1.AcceleratorTypesClient, "accelerator_types", settings.accelerator)
-        most = max((one.maximum_cards_per_instance for one in cards.values()), default=0)
-        if 0 < most < settings.accelerator_count:
-            raise UsageError(
-                f"an instance can have {most} {settings.accelerator}, not {settings.accelerator_count}",
-                hint="correct gcp.accelerator_count in images.yaml",
-            )
-        offers = {zone: one for zone, one in offers.items() if zone in cards}
-        what, key = f"{what} with {settings.accelerator}", "accelerator"
-    there = sorted(zone for zone in offers if _region(zone) == region)
+    region, kind = settings.region, machine(settings)
+    key = "accelerator" if kind.accelerator else "machine_type"
+    with asking(f"see where {kind} is offered"):
+        offering = offers(gcp, [kind])
+    there = sorted(zone for zone in offering if _region(zone) == region)
     if not there:
-        others = ", ".join(sorted({_region(zone) for zone in offers})) or "no region"
+        others = ", ".join(sorted({_region(zone) for zone in offering})) or "no region"
         raise UsageError(
-            f"{what} is not offered in {region}", hint=f"name another gcp.region or gcp.{key} in images.yaml; it is offered in {others}"
+            f"{kind} is not offered in {region}", hint=f"name another gcp.region or gcp.{key} in images.yaml; it is offered in {others}"
         )
     if not settings.zones:
         return [(zone, "the zone offers the type") for zone in there]
     named = [(zone, "images.yaml names the zone") for zone in settings.zones if zone in there]
     if not named:
         raise UsageError(
-            f"{what} is not offered in {', '.join(settings.zones)}",
+            f"{kind} is not offered in {', '.join(settings.zones)}",
             hint=f"name one of {', '.join(there)} in images.yaml (gcp.zones), or another gcp.{key}",
         )
     return named
@@ -86,14 +83,6 @@ def network(gcp: Gcp, settings: GcpSettings) -> str:
             hint=f"name one in images.yaml (gcp.subnet): `gcloud compute networks subnets list --project {host} --network {name}`",
         )
     return f"network {name} of {host}"
-
-
-def _offers(gcp: Gcp, client: type[Any], field: str, name: str) -> dict[str, Any]:
-    """Zone → what it offers of this name."""
-    asked = {"project": gcp.project, "filter": f"name = {name}", "max_results": PAGE}
-    with asking(f"see where {name} is offered"):
-        listed = [(place, found) for place, part in gcp.client(client).aggregated_list(request=asked) for found in getattr(part, field)]
-    return {place.rpartition("/")[2]: found for place, found in listed}
 
 
 def _region(zone: str) -> str:

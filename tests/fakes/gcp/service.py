@@ -33,13 +33,15 @@ class FakeGcp(Serving):
         super().__init__(Book(project, number, tuple(seeds)))
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="fake-gcp-clock", daemon=True)
-        self._home = Path(tempfile.mkdtemp(prefix="fake-gcp-"))
+        self._folder: Path | None = None
+        """Where the key file is, while it serves."""
         self._server = Server(port, self._respond)
 
     # --- life
 
     def start(self) -> FakeGcp:
         """Serve a project in which nothing is."""
+        self._folder = Path(tempfile.mkdtemp(prefix="fake-gcp-"))
         self._key_file.write_text(json.dumps(self.access.key_file(f"{self.url}/token")))
         self._key_file.chmod(0o600)
         self._server.start()
@@ -51,6 +53,7 @@ class FakeGcp(Serving):
         self._ticker.join()
         self._server.stop()
         shutil.rmtree(self._home, ignore_errors=True)
+        self._folder = None
 
     def __enter__(self) -> FakeGcp:
         return self.start()
@@ -97,6 +100,11 @@ class FakeGcp(Serving):
         if token:
             return found | {"CLOUDSDK_AUTH_ACCESS_TOKEN": TOKEN}
         return found | {"GOOGLE_APPLICATION_CREDENTIALS": str(self._key_file)}
+
+    @property
+    def _home(self) -> Path:
+        assert self._folder is not None, "the fake does not serve"
+        return self._folder
 
     @property
     def _key_file(self) -> Path:

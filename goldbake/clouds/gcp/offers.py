@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud import compute_v1
 
+from goldbake.clouds.gcp.errors import RAISED, failure
 from goldbake.clouds.gcp.types import MachineType
 
 if TYPE_CHECKING:
     from goldbake.clouds.gcp.session import Gcp
 
 _PAGE = 500
+
+
+def region_names(gcp: Gcp) -> tuple[str, ...]:
+    """All regions. Raises Failure."""
+    try:
+        listed = gcp.client(compute_v1.RegionsClient).list(request={"project": gcp.project, "max_results": _PAGE})
+        return tuple(sorted(region.name for region in listed))
+    except RAISED as error:
+        raise failure(error, doing="list the regions", place="global") from error
 
 
 def zones(gcp: Gcp) -> tuple[str, ...]:

@@ -191,10 +191,22 @@ def test_a_zone_without_the_gpu_is_left_out_and_a_region_without_it_is_told(fake
     assert row in _bad(_look(gcp, types=[T4]))
 
 
-def test_a_region_that_there_is_not_is_told(gcp: Gcp) -> None:
-    rows = _look(gcp, regions=["us-nowhere9"])
+def test_a_region_that_there_is_not_is_told_with_those_near_it(gcp: Gcp) -> None:
+    rows = _look(gcp, regions=[HOME, "us-nowhere9"])
+    row = _only(rows, "region us-nowhere9")
+    assert row.state == "does not exist"
+    assert row.fix.startswith(f"one of {HOME}, us-east1")
+    assert ABROAD not in row.fix
     assert _exit(rows)[0] is Exit.MISSING
-    assert any("us-nowhere9" in row.what + row.state for row in _bad(rows))
+    assert [one for one in rows if "us-nowhere9" in one.what] == [row]
+    assert ABROAD in _only(_look(gcp, regions=["mars-east1"]), "region mars-east1").fix
+
+
+def test_regions_that_may_not_be_listed_are_looked_at_all_the_same(fake_gcp: FakeGcp, gcp: Gcp) -> None:
+    fake_gcp.forbid("compute.regions.list")
+    rows = _look(gcp)
+    assert not _only(rows, "regions").good
+    assert _only(rows, f"network {HOME}").good
 
 
 def test_several_regions_are_each_looked_at(gcp: Gcp) -> None:

@@ -48,6 +48,10 @@ class Ec2:
         pair = instance.ec2_backend.key_pairs.get(instance.key_name)
         return Login(self._user, pair.public_key.strip()) if pair else None
 
+    def files(self, instance_id: str) -> Mapping[str, bytes]:
+        """Nothing: user-data is in the metadata service."""
+        return {}
+
     def metadata(self, instance_id: str, entrance: socket.socket) -> Imds:
         return Imds(self._fake, instance_id, entrance)
 

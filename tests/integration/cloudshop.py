@@ -29,7 +29,7 @@ _IMAGE = """\
     os: debian-12
     clouds: [{cloud}]
     gpus: [v100, t4, a10g, l4]
-    disk_gib: 16
+    disk_gib: 32
     driver: {{source: debian, version: {driver}, module: proprietary}}
     docker: {{source: debian, version: {docker}}}
     toolkit: {{source: module, version: {toolkit}}}

@@ -56,6 +56,10 @@ class ComputeEngine:
         user, _, key = lines[0].partition(":")
         return Login(user, key)
 
+    def files(self, instance_id: str) -> Mapping[str, bytes]:
+        """Nothing: user-data is in the metadata service."""
+        return {}
+
     def metadata(self, instance_id: str, entrance: socket.socket) -> Imds:
         return Imds(self._fake, instance_id, entrance)
 

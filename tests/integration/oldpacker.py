@@ -9,7 +9,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from goldbake import proc
+import yaml
+
+from goldbake import proc, toolchain
+from goldbake.config.model import Cloud
+from goldbake.config.plugins import PLUGINS
+from tests.integration.workshop import Workshop
 
 VERSION = "1.6.6"
 
@@ -45,6 +50,31 @@ def reduce(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     for file in folder.glob("*.pkr.hcl"):
         file.write_text(reduced(file.read_text()))
+
+
+def adopt(shop: Workshop, program: Path) -> dict[str, str]:
+    """Let a shop bake with this program: its templates are reduced, its lock pins 1.6.6, and it looks for no plugin. Returns what the environment has
+    to say.
+    """
+    templates = shop.project / "packer" / "templates"
+    for file in templates.glob("*.j2"):
+        file.write_text("" if file.name.removesuffix(".j2") in FILES else reduced(file.read_text()))
+    lock = shop.project / "images.lock.yaml"
+    data = yaml.safe_load(lock.read_text())
+    data["pins"][f"packer-{toolchain.host_platform()}"] = {"version": VERSION}
+    lock.write_text(yaml.safe_dump(data))
+    shared = shop.home / "cache" / "toolchain"
+    real = shared.resolve()
+    shared.unlink()
+    shared.mkdir()
+    for item in real.iterdir():
+        if item.name != "plugins":
+            (shared / item.name).symlink_to(item)
+    plugin = PLUGINS[Cloud.AZURE]
+    own = shared / "plugins" / "github.com" / "hashicorp" / plugin.name
+    own.mkdir(parents=True)
+    (own / f"packer-plugin-{plugin.name}_v{plugin.version}_x5.0_{toolchain.host_platform()}_SHA256SUM").touch()
+    return {"PACKER": str(program), "PKR_VAR_managed_image": "on-its-way"}
 
 
 def unpacked(folder: Path) -> Path:

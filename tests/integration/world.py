@@ -44,6 +44,9 @@ class Provider(Protocol):
     def login(self, instance_id: str) -> Login | None:
         """Whom the cloud or its agent lets in; None: nobody."""
 
+    def files(self, instance_id: str) -> Mapping[str, bytes]:
+        """What the cloud's agent has written when first boot begins on a new disk; by their paths below the root."""
+
     def metadata(self, instance_id: str, entrance: socket.socket) -> Service:
         """Its metadata service, on a socket that listens."""
 
@@ -112,10 +115,13 @@ class World:
         if before is not None:  # it was stopped, or there was another of its name
             self._wait(before)
         with self._mutex:
-            disk = self._disk(self.provider.disk(instance_id), self.provider.image(instance_id))
+            disk_id = self.provider.disk(instance_id)
+            before_it = self._disks.get(disk_id)
+            disk = self._disk(disk_id, self.provider.image(instance_id))
             if disk is None:
                 return
-            machine = Machine(instance_id, disk, self.provider.firmware(instance_id), self.provider.login(instance_id))
+            files = self.provider.files(instance_id) if disk is not before_it else {}
+            machine = Machine(instance_id, disk, self.provider.firmware(instance_id), self.provider.login(instance_id), files)
             self.machines.append(machine)
         machine.start(
             self.provider.metadata, self._services, off=lambda: self.provider.power_off(instance_id), problem=self.problems.append

@@ -113,6 +113,8 @@ class Machine:
     """DMI names, as /sys/class/dmi/id has them."""
     login: Login | None = None
     """None: nobody can log in."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Written before the first boot, by path below the root; only root may read them."""
     boots: int = 0
     stopping: threading.Event = field(default_factory=threading.Event, init=False)
     metadata: Service | None = field(default=None, init=False)
@@ -204,6 +206,10 @@ class Machine:
         self._write_run(folder / "run")
         if self.login is not None:
             _let_in(self.root, self.login)
+        for path, content in self.files.items():
+            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / path).write_bytes(content)
+            (self.root / path).chmod(0o600)
 
     def _write_run(self, run: Path) -> None:
         dmi = run / "dmi"

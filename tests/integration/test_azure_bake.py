@@ -1,0 +1,214 @@
+"""A whole bake of a version in a Compute Gallery: Debian's Packer, which has a builder for Azure inside, against the fake subscription, the scripts in a
+container that stands for the build VM."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.mgmt.compute import ComputeManagementClient
+from azure.mgmt.compute import models as compute
+from azure.mgmt.resource.resources import ResourceManagementClient
+from azure.mgmt.resource.resources.models import ResourceGroup
+
+from goldbake.clouds.azure.resources import parts
+from goldbake.clouds.azure.session import Azure
+from goldbake.config.model import Cloud
+from goldbake.paths import PROJECT
+from goldbake.records import ImageRecord
+from tests.fakes.azure import SECRET, FakeAzure
+from tests.integration import azureaccount, cloudshop, oldpacker, workshop
+from tests.integration.azureworld import ResourceManager
+from tests.integration.cloudshop import CloudShop
+from tests.integration.conftest import BakedImage
+from tests.integration.machines import until
+from tests.integration.world import World, world
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(os.geteuid() != 0, reason="containers and mounts need root"),
+    azureaccount.only_fake,
+]
+
+LOCATION = "eastus"
+BASE = "Debian:debian-12:12-gen2:0.20261102.2277"
+SETTINGS = f"{{location: {LOCATION}, resource_group: images, gallery: agents, copies: [{{region: westeurope}}]}}"
+WAAGENT = """\
+#!/bin/sh
+# Azure's own agent, as far as a bake needs it: -deprovision+user takes the last user away, and what the machine was.
+[ "$*" = "-force -deprovision+user" ] || exit 64
+userdel --force --remove packer 2>/dev/null
+rm -f /etc/sudoers.d/90-cloud-init-users /etc/ssh/ssh_host_*
+rm -rf /var/lib/cloud /var/lib/waagent
+"""
+
+
+@dataclass(frozen=True)
+class Field:
+    """The subscription, its machines, and a copy of ours whose images are for Azure."""
+
+    fake: FakeAzure
+    world: World
+    shop: CloudShop
+
+    def version(self, artifact: str) -> compute.GalleryImageVersion:
+        of = parts(artifact)
+        return Azure().client(ComputeManagementClient).gallery_image_versions.get(of.group, *of.names)
+
+
+@pytest.fixture(scope="session")
+def old_packer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return oldpacker.unpacked(tmp_path_factory.mktemp("old-packer"))
+
+
+@pytest.fixture(scope="module")
+def field(baked_image: BakedImage, old_packer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    folder = tmp_path_factory.mktemp("azure-bake")
+    agent = folder / "agent" / "usr" / "sbin" / "waagent"
+    agent.parent.mkdir(parents=True)
+    agent.write_text(WAAGENT)
+    agent.chmod(0o755)
+    shop = cloudshop.make(folder, baked_image, Cloud.AZURE, SETTINGS)
+    told = oldpacker.adopt(shop.shop, old_packer)
+    with FakeAzure() as fake, azureaccount.environment(fake) as patch, world(ResourceManager(fake), folder / "world") as machines:
+        host, port = machines.open_ssh()
+        fake.book.address_of = lambda _: host
+        for name, value in (told | {"PKR_VAR_ssh_port": str(port), "PKR_VAR_reboot_pause": "1s"}).items():
+            patch.setenv(name, value)
+        machines.stands_for(BASE.lower(), [folder / "agent", baked_image.root])
+        azure = Azure()
+        azure.client(ResourceManagementClient).resource_groups.create_or_update("images", ResourceGroup(location=LOCATION))
+        azure.client(ComputeManagementClient).galleries.begin_create_or_update(
+            "images", "agents", compute.Gallery(location=LOCATION)
+        ).result()
+        yield Field(fake, machines, shop)
+
+
+@pytest.fixture(scope="module")
+def baked(field: Field) -> ImageRecord:
+    """The first bake; whoever asks for it first pays for it."""
+    return field.shop.baked()
+
+
+def test_a_bake_leaves_a_version_and_a_record_and_nothing_else(field: Field, baked: ImageRecord) -> None:
+    assert azureaccount.left() == []
+    assert azureaccount.left(images=True) == [
+        f"Microsoft.Compute/galleries/images/versions agents/{field.shop.image}/{parts(baked.artifact).name}"
+    ]
+    assert azureaccount.left(images=True, tag="goldbake-bake", value="") == []
+    found = field.version(baked.artifact)
+    assert found.tags == {
+        "managed-by": "goldbake",
+        "goldbake-image": field.shop.image,
+        "goldbake-checks": "passed",
+        "goldbake-fingerprint": baked.fingerprint[:32],
+        "goldbake-manifest": baked.sha256[:32],
+    }
+    assert (baked.region, baked.base) == (LOCATION, BASE)
+    assert baked.checks is not None
+    assert (baked.checks.failed, baked.checks.passed > 50) == (0, True)
+    assert baked.copies == {"westeurope": baked.artifact}
+    assert [one.artifact for one in field.shop.records()] == [baked.artifact]
+    manifest = json.loads(Path(baked.manifest).read_text())
+    assert manifest["artifact"] == {"id": baked.artifact, "region": LOCATION}
+    assert any(name.startswith("nvidia-kernel") for name in manifest["packages"])
+
+
+def test_everything_that_a_bake_made_had_its_tags_from_the_create_call_on(field: Field, baked: ImageRecord) -> None:
+    groups = [
+        call for call in field.fake.calls if call.title == "PUT Microsoft.Resources/resourceGroups" and "/goldbake-" in call.path.lower()
+    ]
+    assert len(groups) == 2  # the build and the check
+    machines = [one for call in field.fake.calls if call.method == "PUT" for one in deployed(call.body)]
+    assert [one["type"] for one in machines].count("Microsoft.Compute/virtualMachines") == 2
+    for tags in [*(call.body["tags"] for call in groups), *(one["tags"] for one in machines)]:
+        assert {"managed-by", "goldbake-bake", "goldbake-image", "goldbake-expires"} <= set(tags)
+
+
+def deployed(body: Any) -> list[dict[str, Any]]:
+    """The resources of a deployment's template."""
+    template = (body or {}).get("properties", {}).get("template", {})
+    found: list[dict[str, Any]] = template.get("resources", [])
+    return found
+
+
+def test_latest_means_the_version_only_once_it_is_checked(field: Field, baked: ImageRecord) -> None:
+    changes = [
+        call.body["properties"]["publishingProfile"].get("excludeFromLatest", False)
+        for call in field.fake.calls
+        if call.method == "PUT" and call.what.lower().endswith("images/versions")
+    ]
+    assert changes[0] is True
+    assert changes[1:]
+    assert changes[-1] is False
+    deleted = [index for index, call in enumerate(field.fake.calls) if call.method == "DELETE" and "goldbake-check-" in call.path.lower()]
+    finished = [
+        index
+        for index, call in enumerate(field.fake.calls)
+        if call.method == "PUT"
+        and call.what.lower().endswith("images/versions")
+        and not call.body["properties"]["publishingProfile"].get("excludeFromLatest", False)
+    ]
+    assert deleted
+    assert min(finished) > min(deleted), "the check was still going on"
+
+
+def test_the_build_vm_was_restarted_where_images_yaml_says_so(field: Field, baked: ImageRecord) -> None:
+    assert 2 in [machine.boots for machine in field.world.machines]
+
+
+def test_a_second_bake_returns_the_same_record_and_starts_nothing(field: Field, baked: ImageRecord) -> None:
+    field.fake.calls.clear()
+    code, record, said = field.shop.bake()
+    assert code == 0, said
+    assert (record["reused"], record["artifact"]) == (True, baked.artifact)
+    assert field.fake.titles() == []
+
+
+def test_a_version_with_a_red_check_goes_and_the_latest_stays(field: Field, baked: ImageRecord) -> None:
+    field.shop.shop.script("spoil-image", "mkdir /opt/packer-was-here")
+    field.shop.add_image("spoilt", SETTINGS.replace("copies: [{region: westeurope}]", f"definition: {field.shop.image}"), ["spoil-image"])
+    code, _, said = field.shop.bake("spoilt")
+    assert code == 3, said
+    assert "nothing_of_packer_is_left" in said
+    assert azureaccount.left() == []
+    assert len(azureaccount.left(images=True)) == 1
+    assert [one.artifact for one in field.shop.records()] == [baked.artifact]
+
+
+def test_a_version_that_is_gone_is_baked_again_and_ctrl_c_during_that_leaves_nothing(field: Field, baked: ImageRecord) -> None:
+    of = parts(baked.artifact)
+    Azure().client(ComputeManagementClient).gallery_image_versions.begin_delete(of.group, *of.names).result()
+    with field.shop.shop.running("bake", "--cloud", "azure", "--image", field.shop.image) as task:
+        until("the build VM runs scripts", lambda: "configure-apt" in task.said() or task.child.poll() is not None, 240)
+        assert f"{baked.artifact} is not" in task.said()
+        assert any(one.startswith("group goldbake-bake-") for one in azureaccount.left())
+        assert [words for _, words in workshop.commands() if SECRET in words] == []
+        assert task.end(signal.SIGINT, 180) != 0, task.said()
+    assert "Traceback" not in task.said()
+    assert SECRET not in task.said()
+    assert azureaccount.left(images=True) == []
+    assert field.shop.locks() == []
+
+
+def test_the_reduced_template_is_the_whole_one_without_lines_that_are_named() -> None:
+    """Nothing is added or changed, and every line that lacks belongs to an argument or a block that 1.6.6 does not know."""
+    lacking: set[str] = set()
+    for file in sorted((PROJECT / "tests" / "golden").glob("*/azure*/*.pkr.hcl")):
+        whole = file.read_text().splitlines()
+        for line in difflib.ndiff(whole, oldpacker.reduced(file.read_text()).splitlines()):
+            assert not line.startswith("+ "), (file, line)
+            if line.startswith("- "):
+                lacking.add(line[2:].strip())
+    names = {found[0] for line in lacking if (found := re.match(r"[a-z_]+(?= *=)|dynamic \"spot\"|target_region|validation", line))}
+    inside = {"name", "replicas", "for_each", "eviction_policy", "max_price", "condition", "error_message"}
+    assert names - inside == {"public_ip_sku", "skip_create_image", "storage_account_type", 'dynamic "spot"', "target_region", "validation"}

@@ -15,21 +15,35 @@ import tasks
 from goldbake.clouds.aws import errors as aws_errors
 from goldbake.clouds.aws import policy
 from goldbake.clouds.aws import quotas as aws_quotas
+from goldbake.clouds.aws import types as aws_types
 from goldbake.clouds.aws.refusals import WORDED as AWS_WORDED
+from goldbake.clouds.azure import errors as azure_errors
+from goldbake.clouds.azure import role as azure_role
+from goldbake.clouds.azure import shortage as azure_shortage
+from goldbake.clouds.azure import types as azure_types
+from goldbake.clouds.azure.refusals import WORDED as AZURE_WORDED
 from goldbake.clouds.failure import Refusal
 from goldbake.clouds.gcp import errors as gcp_errors
 from goldbake.clouds.gcp import quotas as gcp_quotas
 from goldbake.clouds.gcp import role
+from goldbake.clouds.gcp import types as gcp_types
 from goldbake.config.aws import AwsSettings
+from goldbake.config.azure import AzureSettings
 from goldbake.config.gcp import GcpSettings
 from goldbake.paths import PROJECT
+from tests.fakes.azure import catalogue as azure_catalogue
 
-SETTINGS: Mapping[str, type[BaseModel]] = {"aws": AwsSettings, "gcp": GcpSettings}
+SETTINGS: Mapping[str, type[BaseModel]] = {"aws": AwsSettings, "gcp": GcpSettings, "azure": AzureSettings}
 """Name of a cloud's page → its keys in images.yaml."""
-PURPOSES: Mapping[str, Collection[str]] = {"aws.policy": set(policy.Purpose), "gcp.role": set(role.Purpose)}
+PURPOSES: Mapping[str, Collection[str]] = {
+    "aws.policy": set(policy.Purpose),
+    "gcp.role": set(role.Purpose),
+    "azure.role": set(azure_role.Purpose),
+}
 ROWS: tuple[Refusal, ...] = (
     *aws_errors.ROWS, *(worded.row for worded in AWS_WORDED),
     *gcp_errors.ROWS, *(worded.row for worded in gcp_errors.WORDED),
+    *azure_errors.ROWS, *(worded.row for worded in AZURE_WORDED),
 )  # fmt: skip
 FOREIGN = r"`[^`]*\b(aws|az|gcloud|pip|timedatectl) [^`]*`"
 """A command of somebody else's program."""
@@ -104,6 +118,22 @@ def test_quotas_of_the_pages_exist() -> None:
     metrics = {f"{spot}{metric}" for metric in gcp_quotas.GPUS.values() for spot in ("", "PREEMPTIBLE_")} | {gcp_quotas.EVERYWHERE.metric}
     named = set(re.findall(r"`((?:PREEMPTIBLE_|NVIDIA_|GPUS_)[A-Z0-9_]+)`", text))
     assert set(gcp_quotas.GPUS.values()) <= named <= metrics
+    text = (PROJECT / "docs/how-to/azure.md").read_text(encoding="utf-8")
+    families = set(re.findall(r"`(\w[\w ]*Family)`", text))
+    assert len(families) == 5
+    assert families <= {size.family for size in azure_catalogue.SIZES.values()}
+    assert {azure_shortage.REGIONAL, azure_shortage.SPOT} <= set(re.findall(r"`(\w+)`", text))
+
+
+def test_the_table_of_gpus_has_the_machines_that_a_launch_takes() -> None:
+    table = (PROJECT / "docs/explanation/clouds.md").read_text(encoding="utf-8").partition("| GPU |")[2].partition("\n\n")[0]
+    written = {}
+    for line in table.splitlines()[2:]:
+        gpu, *machines = (cell.strip() for cell in line.strip("|").split("|"))
+        written[gpu.lower().replace(" ", "-")] = [re.match(r"`([^`]+)`|–", machine)[1] for machine in machines]  # type: ignore[index]
+    known = [{str(gpu): name for name, gpu in reversed(types.CHEAPEST)} for types in (aws_types, gcp_types, azure_types)]
+    assert written == {gpu: [types.get(gpu) for types in known] for gpu in written}
+    assert set(written) == {gpu for types in known for gpu in types}
 
 
 @pytest.mark.parametrize("module", PURPOSES)
@@ -116,7 +146,9 @@ def test_purposes_of_the_pages_exist(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [*PAGES, *PROJECT.glob("docs/adr/00[01][890]-*.md"), PROJECT / "docs/troubleshooting.md"], ids=lambda page: page.stem
+    "page",
+    [*PAGES, *PROJECT.glob("docs/adr/00[01][8901]-*.md"), *PROJECT.glob("docs/explanation/*.md"), PROJECT / "docs/troubleshooting.md"],
+    ids=lambda page: page.stem,
 )
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):

@@ -11,7 +11,7 @@ from pathlib import Path
 from goldbake import proc
 from goldbake.config.load import load_config
 from goldbake.config.model import Cloud
-from goldbake.errors import MissingError, UsageError
+from goldbake.errors import MissingError
 from goldbake.finding import Finding
 from goldbake.local import vm
 from goldbake.log import Progress
@@ -97,7 +97,7 @@ def examine(
 ) -> list[Finding]:
     """Look at everything that a bake and a launch in these clouds need, and at Azure DevOps when it is configured; changes nothing.
 
-    `regions` and `types` are those of launches in a cloud. Raises UsageError for a cloud that is not part of this version.
+    `regions` and `types` are those of launches in a cloud.
     """
     from goldbake.azdo import examine as azdo  # noqa: PLC0415 (HTTP is slow to import, and a bake needs none)
 
@@ -107,9 +107,6 @@ def examine(
         Cloud.GCP: lambda: _gcp(paths, regions, types),
         Cloud.AZURE: lambda: _azure(paths, regions, types),
     }
-    unknown = [cloud for cloud in clouds if cloud not in looks]
-    if unknown:
-        raise UsageError(f"doctor for {unknown[0]} is not part of this version", hint=f"--cloud {','.join(looks)}")
     return [row for cloud in clouds for row in looks[cloud]()] + azdo.examine(organization, pool)
 
 

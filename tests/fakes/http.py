@@ -73,12 +73,11 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
     def secured(self, link: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
-        """Turn a connection into TLS: the old socket is no more, and it is the new one that `stop` has to cut."""
+        """Let a connection become TLS: the old socket is no more, and it is the new one that `stop` has to cut. The handshake is still to come."""
         made = context.wrap_socket(link, server_side=True, do_handshake_on_connect=False)
         with self._mutex:
             self._open.discard(link)
             self._open.add(made)
-        made.do_handshake()
         return made
 
     def forget(self, link: socket.socket) -> None:
@@ -147,17 +146,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.flush()
         self.connection = self._tls = self.server.secured(self.connection, context)
+        self._tls.do_handshake()
         self.rfile = self.connection.makefile("rb", self.rbufsize)
         self.wfile = self.connection.makefile("wb", 65536)
         self.origin = f"https://{host}"
         self.close_connection = False
 
     def finish(self) -> None:
-        super().finish()
-        if self._tls is not None:
-            self.server.forget(self._tls)
-            _cut(self._tls)
-            self._tls.close()
+        try:
+            super().finish()
+        finally:
+            if self._tls is not None:
+                self.server.forget(self._tls)
+                _cut(self._tls)
+                self._tls.close()
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: calls are recorded."""

@@ -92,7 +92,9 @@ def answer(book: Book, call: Call, query: dict[str, str], body: bytes) -> Result
     if target.subscription and target.type not in ("tenants",):
         account.require_subscription(target.subscription)
     try:
-        result = verbs.answer(Ask(book, target, call.method, query, sent, call, call.version))
+        result = verbs.answer(
+            Ask(book, target, call.method, query, sent, call, call.version, operation.statuses if operation else frozenset())
+        )
     except LookupError as missing:
         if type(missing) is not LookupError:
             raise

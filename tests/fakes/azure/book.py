@@ -91,8 +91,8 @@ class Running:
     finish: Callable[[], None]
     error: Refused | None = None
     status: str = "InProgress"
-    answer: Any = None
-    """What the result of Location holds when it is done."""
+    answer: Callable[[], Any] | None = None
+    """What Location answers when it is done; None: nothing."""
 
 
 @dataclass

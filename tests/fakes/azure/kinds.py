@@ -23,6 +23,13 @@ class Ask:
     body: Any
     call: Call
     version: str
+    statuses: frozenset[int] = frozenset()
+    """Those that the SDK takes for success; empty: any."""
+
+    def made(self, *, is_new: bool, is_done: bool = False) -> int:
+        """The status of a PUT: services differ in it."""
+        wanted = (201, 202, 200) if is_new and not is_done else (201, 200, 202) if is_new else (200, 202, 201)
+        return next(one for one in wanted if not self.statuses or one in self.statuses)
 
 
 Handler = Callable[[Ask], Result]

@@ -23,7 +23,7 @@ def begin(
     *,
     error: Refused | None = None,
     style: str = "",
-    answer: Any = None,
+    answer: Callable[[], Any] | None = None,
 ) -> Running:
     """Begin one. `finish` is what it does; with an `error` that is how it ends, and `finish` must take that into account."""
     interrupted(book, resource)
@@ -80,7 +80,7 @@ def asked(book: Book, path: str, version: str) -> Result:
         return Result(202, None, {"Location": here, **wait})
     if one.error is not None and one.status == "Failed":
         raise one.error
-    return Result(200, one.answer) if one.answer is not None else Result(200 if book.find(one.resource) else 204)
+    return Result(200, one.answer()) if one.answer is not None else Result(200 if book.find(one.resource) else 204)
 
 
 def step(book: Book, one: Running) -> None:

@@ -120,7 +120,7 @@ def _put(ask: Ask, kind: Kind) -> Result:
     if "PUT" in kind.instant:
         kind.begun(book, new, None)
         kind.made(book, new, None)
-        return Result(201 if old is None else 200, document(ask, new))
+        return Result(ask.made(is_new=old is None, is_done=True), document(ask, new))
     return begin_making(ask, kind, new, is_new=old is None)
 
 
@@ -142,8 +142,8 @@ def begin_making(ask: Ask, kind: Kind, new: Resource, *, is_new: bool) -> Result
         kind.made(book, new, error)
 
     style = "body" if fault is not None and fault.where == "body" else ""
-    operation = running.begin(book, new, "PUT", finish, error=None if silent else error, style=style)
-    return Result(201 if is_new else 200, document(ask, new), running.headers(book, operation, new, ask.version))
+    operation = running.begin(book, new, "PUT", finish, error=None if silent else error, style=style, answer=lambda: document(ask, new))
+    return Result(ask.made(is_new=is_new), document(ask, new), running.headers(book, operation, new, ask.version))
 
 
 def _same_place(ask: Ask, old: Resource | None) -> None:
@@ -170,7 +170,7 @@ def _patch(ask: Ask, kind: Kind) -> Result:
     def finish() -> None:
         found.state = "Failed" if error is not None else "Succeeded"
 
-    operation = running.begin(ask.book, found, "PATCH", finish, error=error)
+    operation = running.begin(ask.book, found, "PATCH", finish, error=error, answer=lambda: document(ask, found))
     return Result(200, document(ask, found), running.headers(ask.book, operation, found, ask.version))
 
 
@@ -211,7 +211,7 @@ def _act(ask: Ask, kind: Kind) -> Result:
     return handler(ask)
 
 
-def act_long(ask: Ask, finish: Callable[[], None], *, answer: Any = None) -> Result:
+def act_long(ask: Ask, finish: Callable[[], None]) -> Result:
     """A POST that is a long-running operation."""
     found = resource_of(ask)
     error = error_of(ask.book.faults.take(ask.call, "operation", "later", "body"))
@@ -220,5 +220,5 @@ def act_long(ask: Ask, finish: Callable[[], None], *, answer: Any = None) -> Res
         if error is None:
             finish()
 
-    operation = running.begin(ask.book, found, "POST", done, error=error, answer=answer)
+    operation = running.begin(ask.book, found, "POST", done, error=error)
     return Result(202, None, running.headers(ask.book, operation, found, ask.version))

@@ -465,6 +465,24 @@ def test_an_operation_takes_its_time_and_a_new_instance_is_unknown_for_a_while(f
     assert [list(_instances(fake).list(project=fake.project, zone=ZONE)) != [] for _ in range(2)] == [False, True]
 
 
+def test_a_change_whose_operation_fails_has_not_happened(fake: FakeGcp) -> None:
+    """Also while it is on its way nothing else can be seen of it than that it is on its way."""
+    _insert(fake)
+    fake.book.operation_s, fake.book.wait_s = 60.0, 0.0
+    images = _client(compute_v1.ImagesClient, fake.url)
+    for method in ("instances.delete", "images.insert", "disks.insert"):
+        fake.refuse("INTERNAL_ERROR", f"compute.{method}", where="operation")
+    _instances(fake).delete_unary(project=fake.project, zone=ZONE, instance="one")
+    begun = images.insert_unary(project=fake.project, image_resource=compute_v1.Image(name="image", source_image=NEWEST_DEBIAN.id))
+    disks = _client(compute_v1.DisksClient, fake.url)
+    disks.insert_unary(project=fake.project, zone=ZONE, disk_resource=compute_v1.Disk(name="data", size_gb=10))
+    assert (fake.instance("one")["status"], fake.image("image")["status"]) == ("STOPPING", "PENDING")
+    fake.advance(61)
+    done = _client(compute_v1.GlobalOperationsClient, fake.url).get(project=fake.project, operation=begun.name)
+    assert (_codes(done), done.http_error_status_code) == (["INTERNAL_ERROR"], 500)
+    assert [str(one) for one in fake.held()] == ["instance one in us-central1-a (RUNNING)", "disk one in us-central1-a (READY)"]
+
+
 # --- how it ends
 
 
@@ -674,6 +692,8 @@ def test_an_image_is_made_of_a_free_disk_and_lives_in_its_family(fake: FakeGcp) 
     images.deprecate_unary(project=fake.project, image="image-1", deprecation_status_resource=obsolete)
     with pytest.raises(exceptions.BadRequest, match="is obsolete"):
         _insert(fake, disks=[compute_v1.AttachedDisk(boot=True, initialize_params={"source_image": "global/images/image-1"})])
+    images.patch_unary(project=fake.project, image="image-1", image_resource=compute_v1.Image(family="others", description="moved"))
+    assert (fake.image("image-1")["family"], fake.image("image-1")["labels"]) == ("others", LABELS)
     for name in ("image-1", "image-2"):
         images.delete_unary(project=fake.project, image=name)
     assert fake.held() == []

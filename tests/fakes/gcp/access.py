@@ -153,6 +153,10 @@ def needed(request: Request) -> Iterator[tuple[str, str]]:
             yield "compute.disks.useReadOnly", path_of(str(request.body["sourceDisk"]), request.project)
         if request.body.get("labels"):
             yield "compute.images.setLabels", target
+    if request.method == "compute.disks.insert" and request.body.get("labels"):
+        yield "compute.disks.setLabels", target
+    if request.method in ("compute.images.insert", "compute.disks.insert") and request.body.get("sourceImage"):
+        yield from _reading(request, str(request.body["sourceImage"]))
 
 
 def _start(request: Request, body: Mapping[str, Any], where: str, target: str, name: str) -> Iterator[tuple[str, str]]:
@@ -174,9 +178,14 @@ def _start(request: Request, body: Mapping[str, Any], where: str, target: str, n
     for disk in body.get("disks", ()):
         if disk.get("initializeParams", {}).get("labels"):
             yield "compute.disks.setLabels", f"{where}/disks/{name}"
-        image = path_of(str(disk.get("initializeParams", {}).get("sourceImage", "")), request.project)
-        if image.startswith(f"projects/{request.book.project}/global/images/"):
-            yield "compute.images.useReadOnly", image
+        yield from _reading(request, str(disk.get("initializeParams", {}).get("sourceImage", "")))
+
+
+def _reading(request: Request, link: str) -> Iterator[tuple[str, str]]:
+    """Public images may be used by everybody, the project's own by who may."""
+    image = path_of(link, request.project)
+    if image.startswith(f"projects/{request.book.project}/global/images/"):
+        yield "compute.images.useReadOnly", image
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ from tests.fakes.gcp.labels import refuse_labels, set_labels
 from tests.fakes.gcp.paths import NAME, path_of, url, zone_in
 from tests.fakes.gcp.refused import Refused, invalid, missing
 from tests.fakes.gcp.request import Methods, Request
-from tests.fakes.gcp.understood import IMAGE, refuse_others
+from tests.fakes.gcp.understood import CHANGES, IMAGE, refuse_others
 
 FEATURES = ("UEFI_COMPATIBLE", "VIRTIO_SCSI_MULTIQUEUE", "GVNIC")
 _OWN = ("description", "family", "storageLocations", "shieldedInstanceInitialState")
@@ -109,10 +109,9 @@ def insert(request: Request) -> Document:
         if "sourceDisk" in row:
             book.tell(Event("imaged", zone_in(origin), "", path, origin.rpartition("/")[2]))
 
-    answer = operations.begin(request, "insert", path, effect, target_id=row["id"])
-    if "error" in book.operations[f"{request.scope}/operations/{answer['name']}"].document:
-        del book.tables["images"][path]
-    return answer
+    return operations.begin(
+        request, "insert", path, effect, target_id=row["id"], undo=lambda: book.tables["images"].pop(path, None) and None
+    )
 
 
 def delete(request: Request) -> Document:
@@ -139,12 +138,12 @@ def deprecate(request: Request) -> Document:
 
 
 def patch(request: Request) -> Document:
-    """Family, description, and labels. Raises Refused."""
+    """Family, description and deprecation. Raises Refused."""
+    refuse_others(request.body, CHANGES)
     path, row = request.find(request.path["image"])
-    changed = {key: request.body[key] for key in ("family", "description", "labels", "deprecated") if key in request.body}
+    changed = {key: request.body[key] for key in ("family", "description", "deprecated") if key in request.body}
     if changed.get("family") and not NAME.fullmatch(changed["family"]):
         raise invalid("resource.family", changed["family"], "Must be a match of regex '(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)'")
-    refuse_labels(changed.get("labels", {}))
     return operations.begin(request, "update", path, lambda: row.update(changed), target_id=row["id"])
 
 

@@ -62,9 +62,12 @@ def delete(request: Request) -> Document:
         raise Refused(
             "invalidUsage", f"Invalid resource usage: 'Resource cannot be deleted if it's protected against deletion: {path}'.", 400
         )
+    before = row["status"]
     if request.book.operation_s > 0:
         row["status"] = "STOPPING"
-    return operations.begin(request, "delete", path, lambda: life.delete(request.book, path), target_id=row["id"])
+    return operations.begin(
+        request, "delete", path, lambda: life.delete(request.book, path), target_id=row["id"], undo=lambda: row.update(status=before)
+    )
 
 
 def stop(request: Request) -> Document:

@@ -30,8 +30,9 @@ def begin(
     target_id: str = "",
     more: Mapping[str, Any] | None = None,
     faulty: bool = True,
+    undo: Callable[[], None] | None = None,
 ) -> Document:
-    """A new operation, as its first answer shows it. Its effect comes when it is done, and not at all with errors.
+    """A new operation, as its first answer shows it. Its effect comes when it is done, and not at all with errors: then `undo` does.
 
     A fault of `where="operation"` is put in here, for whatever the method is, but where the caller has looked for one (not `faulty`).
     """
@@ -62,8 +63,9 @@ def begin(
     first = dict(document)
 
     def finish() -> None:
-        if effect is not None and not errors:
-            effect()
+        follow = undo if errors else effect
+        if follow is not None:
+            follow()
         done(request, operation, errors, status)
 
     if book.operation_s <= 0:

@@ -25,6 +25,8 @@ PROPERTIES: Mapping[str, str] = {"": _MACHINE, **_PARTS}
 IMAGE: Mapping[str, str] = {
     "": "name description family labels sourceDisk sourceImage sourceType guestOsFeatures storageLocations shieldedInstanceInitialState",
 }
+CHANGES: Mapping[str, str] = {"": "family description deprecated"}
+"""What images.patch can change."""
 DISK: Mapping[str, str] = {"": "name description labels sourceImage sizeGb type"}
 FIREWALL: Mapping[str, str] = {
     "": "name description network priority direction disabled logConfig sourceRanges sourceTags targetTags sourceServiceAccounts "

@@ -1,15 +1,22 @@
-"""The two scripts that sign for Secure Boot, on the baked image's own modules: its kernel's program signs as DKMS lets it sign."""
+"""The two scripts that sign for Secure Boot, on the baked image's own modules: its kernel's program signs as DKMS lets it sign; then a whole bake."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from goldbake.config.model import Cloud
 from goldbake.paths import PROJECT
+from tests.fakes.gcp import NEWEST_DEBIAN, FakeGcp
+from tests.integration import cloudshop, gcpaccount
 from tests.integration.conftest import BakedImage
+from tests.integration.gcpworld import ComputeEngine
+from tests.integration.world import world
 from tests.shell.machine import UPLOADED, Machine
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="an overlay over the image needs root")]
@@ -67,3 +74,39 @@ def test_a_module_that_another_key_has_signed_is_told(machine: Machine) -> None:
 
 def test_without_a_certificate_the_order_is_told(machine: Machine) -> None:
     assert "make-signing-key comes before install-driver" in machine.fails("remove-signing-key", VARIABLES)
+
+
+SIGNED = f"""
+# The driver of this image is built already: its modules get the signature that DKMS gives to those that it builds.
+for module in $(find /lib/modules -name 'nvidia*.ko' -path '*dkms*'); do
+    /usr/lib/linux-kbuild-*/scripts/sign-file sha256 {PRIVATE} {CERTIFICATE} "$module"
+done
+"""
+
+
+@pytest.mark.timeout(900)
+def test_packer_starts_with_secure_boot_and_puts_the_certificates_into_the_image(baked_image: BakedImage, tmp_path: Path) -> None:
+    """Without the checks: no container has firmware with Secure Boot."""
+    shop = cloudshop.make(tmp_path, baked_image, Cloud.GCP, "{region: us-central1}")
+    described = shop.shop.project / "images.yaml"
+    described.write_text(described.read_text().replace("    os: debian-12\n", "    os: debian-12\n    secure_boot: true\n", 1))
+    script = shop.shop.project / "image-scripts" / "install-driver.sh"
+    script.write_text(script.read_text() + SIGNED)
+    with FakeGcp() as fake, gcpaccount.environment(fake) as patch, world(ComputeEngine(fake), tmp_path / "world") as machines:
+        host, port = machines.open_ssh()
+        for name, value in {"ssh_host": host, "ssh_port": str(port), "reboot_pause": "1s"}.items():
+            patch.setenv(f"PKR_VAR_{name}", value)
+        machines.stands_for(NEWEST_DEBIAN.id, [baked_image.root])
+        ended = shop.shop.bake("--cloud", "gcp", "--image", shop.image)
+        assert ended.code == 0, ended.stderr
+        (instance,) = [call.body for call in fake.calls if call.method == "compute.instances.insert"]
+        (image,) = [call.body for call in fake.calls if call.method == "compute.images.insert"]
+        assert fake.crashes == []
+    assert instance["shieldedInstanceConfig"]["enableSecureBoot"] is True
+    own, *others = [base64.b64decode(one["content"]) for one in image["shieldedInstanceInitialState"]["dbs"]]
+    assert f"goldbake {shop.image} modules".encode() in own
+    names = ("microsoft-uefi-ca-2011.der", "microsoft-uefi-ca-2023.der")
+    known = [(PROJECT / "packer" / "certificates" / name).read_bytes() for name in names]
+    assert [hashlib.sha256(one).hexdigest() for one in others] == [hashlib.sha256(one).hexdigest() for one in known]
+    assert {one["fileType"] for one in image["shieldedInstanceInitialState"]["dbs"]} == {"X509"}
+    assert set(image["shieldedInstanceInitialState"]) == {"dbs"}

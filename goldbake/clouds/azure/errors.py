@@ -84,7 +84,13 @@ def refused(code: str, said: str, *, doing: str, place: str, status: int = 0) ->
 
     `status` is that of HTTP.
     """
-    return _refused(_best([Said(code, said), *said_in_text(said, 1)]), doing=doing, place=place, status=status)
+    return _refused(_best([Said(code, _after(code, said)), *said_in_text(said, 1)]), doing=doing, place=place, status=status)
+
+
+def _after(code: str, said: str) -> str:
+    """What stands after a code in the output of a program, to the end of the line; of anything else all."""
+    before, found, after = said.rpartition(code)
+    return after.partition("\n")[0].lstrip(" :") if code and found and "\n" in before else said
 
 
 def _refused(told: Said, *, doing: str, place: str, status: int) -> Failure:

@@ -12,7 +12,7 @@ from goldbake.errors import Exit
 
 CODES_PAGE = "https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors"
 COMPUTE_PAGE = "https://learn.microsoft.com/troubleshoot/azure/virtual-machines/windows/error-messages"
-ALLOCATION_PAGE = "https://learn.microsoft.com/troubleshoot/azure/virtual-machines/windows/allocation-failure"
+LISTED = "the list of Resource Manager's codes in Microsoft's own package armerror"
 SKU_PAGE = "https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-sku-not-available"
 QUOTA_PAGE = "https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-resource-quota"
 KARPENTER = "Azure/karpenter-provider-azure, pkg/providers/instance/offerings"
@@ -52,13 +52,6 @@ CAPACITY = (
     ),
     *rows(
         Scope.REGION,
-        ALLOCATION_PAGE,
-        ("InsufficientCapacity", "Azure has no free capacity for this request here.", MORE),
-        ("CapacityNotAvailable", "Azure has no free capacity for this request here.", MORE),
-        ("SpotVMsNotAvailable", "Azure has no spare capacity for spot machines here.", MORE),
-    ),
-    *rows(
-        Scope.REGION,
         CODES_PAGE,
         ("LocationNotAvailableForResourceType", "This region does not offer this kind of resource.", "another --region"),
         ("LocationNotSupportAvailabilityZones", "This region has no availability zones.", "leave --zone out, or another --region"),
@@ -71,46 +64,66 @@ CAPACITY = (
     ),
 )
 
-QUOTAS = rows(
-    Scope.REGION,
-    QUOTA_PAGE,
-    ("QuotaExceeded", "A quota of the subscription in this region is used up.", RAISE),
-    (
-        "ResourceQuotaExceeded",
-        "The subscription has as many resources of this kind as it may.",
-        "delete what is not needed: `./inv reap --cloud azure`",
+QUOTAS = (
+    *rows(
+        Scope.REGION,
+        QUOTA_PAGE,
+        ("QuotaExceeded", "A quota of the subscription in this region is used up.", RAISE),
+        (
+            "ResourceQuotaExceeded",
+            "The subscription has as many resources of this kind as it may.",
+            "delete what is not needed: `./inv reap --cloud azure`",
+        ),
+        (
+            "ResourceCountExceedsLimitDueToTemplate",
+            "The resource group would hold more resources of this kind than it may.",
+            "several launches instead of one: each has a group of its own",
+        ),
+        (
+            "PublicIPCountLimitReached",
+            "The subscription has as many public addresses in this region as it may.",
+            "launch without --public-ip, or " + RAISE,
+        ),
+        (
+            "IPv4StandardSkuPublicIpCountLimitReached",
+            "The subscription has as many public addresses in this region as it may.",
+            "launch without --public-ip, or " + RAISE,
+        ),
+        (
+            "IPv4BasicSkuPublicIpCountLimitReached",
+            "Azure makes no public addresses of the Basic kind any more.",
+            "use the template of goldbake, which asks for the Standard kind",
+        ),
+        ("NetworkInterfaceCountLimitReached", "The subscription has as many network interfaces in this region as it may.", RAISE),
     ),
-    (
-        "ResourceCountExceedsLimitDueToTemplate",
-        "The resource group would hold more resources of this kind than it may.",
-        "several launches instead of one: each has a group of its own",
-    ),
-    (
-        "PublicIPCountLimitReached",
-        "The subscription has as many public addresses in this region as it may.",
-        "launch without --public-ip, or " + RAISE,
-    ),
-    (
-        "IPv4StandardSkuPublicIpCountLimitReached",
-        "The subscription has as many public addresses in this region as it may.",
-        "launch without --public-ip, or " + RAISE,
-    ),
-    (
-        "IPv4BasicSkuPublicIpCountLimitReached",
-        "Azure makes no public addresses of the Basic kind any more.",
-        "use the template of goldbake, which asks for the Standard kind",
-    ),
-    ("NetworkInterfaceCountLimitReached", "The subscription has as many network interfaces in this region as it may.", RAISE),
-    ("NetworkSecurityGroupCountLimitReached", "The subscription has as many network security groups in this region as it may.", RAISE),
-    (
-        "VnetCountLimitReached",
-        "The subscription has as many virtual networks in this region as it may.",
-        "name one that exists: --subnet; or " + RAISE,
-    ),
-    (
-        "SubnetIsFull",
-        "The subnet has no free address; Azure keeps five of each for itself.",
-        "remove what is not needed, or name another --subnet",
+    *rows(
+        Scope.REGION,
+        LISTED,
+        (
+            "StandardSkuPublicIPCountLimitReached",
+            "The subscription has as many public addresses in this region as it may.",
+            "launch without --public-ip, or " + RAISE,
+        ),
+        (
+            "PublicIPCountLimitExceededByVMScaleSet",
+            "The scale set would need more public addresses than the subscription may have in this region.",
+            "launch without --public-ip, or " + RAISE,
+        ),
+        (
+            "ResourceGroupQuotaExceeded",
+            "The subscription has as many resource groups as it may.",
+            "`./inv reap --cloud azure`, then delete others",
+        ),
+        (
+            "VnetCountLimitReached",
+            "The subscription has as many virtual networks in this region as it may.",
+            "name one that exists: --subnet; or " + RAISE,
+        ),
+        (
+            "SubnetIsFull",
+            "The subnet has no free address; Azure keeps five of each for itself.",
+            "remove what is not needed, or name another --subnet",
+        ),
     ),
 )
 

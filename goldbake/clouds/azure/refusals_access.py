@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldbake.clouds.azure.refusals import AGAIN, CODES_PAGE, SKYPILOT
+from goldbake.clouds.azure.refusals import AGAIN, CODES_PAGE, LISTED, SKYPILOT
 from goldbake.clouds.failure import Scope, rows
 from goldbake.errors import Exit
 
@@ -35,11 +35,6 @@ CREDENTIALS = (
             "A deny assignment forbids this, whatever the roles say.",
             "ask those who manage the subscription",
         ),
-        (
-            "AuthorizationPermissionMismatch",
-            "These credentials may not read or write this data.",
-            "give them the role that Azure's words name",
-        ),
         ("Forbidden", "These credentials may not do this.", ROLE),
     ),
     *rows(
@@ -71,7 +66,16 @@ SIGN_IN_CODES = (
         ("AADSTS7000112", "The application is disabled.", "have it enabled by those who manage the directory"),
         ("AADSTS90002", "There is no such directory (tenant).", "correct AZURE_TENANT_ID; `az account list` shows it"),
         ("AADSTS900023", "That is no directory (tenant).", "correct AZURE_TENANT_ID; `az account list` shows it"),
-        ("AADSTS900382", "That is no directory (tenant).", "correct AZURE_TENANT_ID; `az account list` shows it"),
+        (
+            "AADSTS900382",
+            "The sign-in goes to another cloud than the directory's: Azure has separate ones for China and for the US government.",
+            "correct AZURE_TENANT_ID; goldbake speaks with Azure's public cloud",
+        ),
+        (
+            "AADSTS90099",
+            "The application is not authorized in this directory.",
+            "an administrator of the directory has to consent: `az ad app permission admin-consent --id $AZURE_CLIENT_ID`",
+        ),
         ("AADSTS50034", "There is no such user in this directory.", "`az login --tenant TENANT`"),
         ("AADSTS50076", "The directory wants a second factor.", "`az login`, or a service principal for machines"),
         ("AADSTS50079", "The directory wants a second factor to be set up.", "`az login`, or a service principal for machines"),
@@ -112,7 +116,6 @@ SIGN_IN_CODES = (
         Scope.RETRY,
         AADSTS,
         ("AADSTS90033", "The directory is overloaded.", AGAIN),
-        ("AADSTS90099", "The application is not authorized in this directory yet.", AGAIN),
     ),
 )
 
@@ -188,6 +191,15 @@ SUBSCRIPTION = (
         ("SubscriptionNotFound", "There is no such subscription, or not for these credentials.", SUBSCRIPTIONS),
         ("InvalidSubscriptionId", "That is no subscription: it is 32 hexadecimal digits with dashes.", SUBSCRIPTIONS),
         ("SubscriptionNotAuthorizedForImage", "The subscription may not use this image.", "use another base image"),
+    ),
+    *rows(
+        Scope.ACCOUNT,
+        LISTED,
+        (
+            "CustomerDeniedServicePlanAccess",
+            "The agreement of the subscription does not allow this offer.",
+            "ask those who manage its billing",
+        ),
     ),
     *rows(
         Scope.REQUEST,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldbake.clouds.azure.refusals import AGAIN, CODES_PAGE, COMPUTE_PAGE, REPORT, SIZES
+from goldbake.clouds.azure.refusals import AGAIN, CODES_PAGE, COMPUTE_PAGE, LISTED, REPORT
 from goldbake.clouds.failure import Scope, rows
 from goldbake.errors import Exit
 
@@ -25,7 +25,6 @@ PASSING = (
         ("SubscriptionRequestsThrottled", "Azure asks for fewer calls.", AGAIN),
         ("ResourceCollectionRequestsThrottled", "Azure asks for fewer calls.", AGAIN),
         ("OperationPreempted", "A newer change of the same resource took the place of this one.", AGAIN),
-        ("RateLimitExceeded", "Azure asks for fewer calls.", AGAIN),
     ),
     *rows(
         Scope.RETRY,
@@ -74,14 +73,19 @@ PASSING = (
         ("InUseSubnetCannotBeDeleted", "Something in the subnet is still there.", AGAIN),
         ("InUseNetworkSecurityGroupCannotBeDeleted", "Something that uses the network security group is still there.", AGAIN),
         ("PublicIPAddressCannotBeDeleted", "The address is still attached.", AGAIN),
-        ("PublicIPAddressInUse", "The address is still attached.", AGAIN),
         ("InUseNatGatewayCannotBeDeleted", "A subnet still uses the NAT gateway.", AGAIN),
         ("NatGatewayInUseBySubnet", "A subnet still uses the NAT gateway.", AGAIN),
-        ("PublicIpAddressInUseByNatGateway", "The NAT gateway still uses the address.", AGAIN),
-        ("DiskInUse", "The disk is still attached.", AGAIN),
-        ("CannotDeleteVmScaleSetDuringOngoingOperation", "Another change of the scale set is under way.", AGAIN),
         ("CannotDeleteResource", "Something that depends on it is still there.", AGAIN),
-        ("ResourceInUse", "Something that depends on it is still there.", AGAIN),
+    ),
+    *rows(
+        Scope.RETRY,
+        LISTED,
+        ("Throttled", "Azure asks for fewer calls.", AGAIN),
+        ("Canceled", "A newer change of the same resource took the place of this one.", AGAIN),
+        ("CanceledAndSupersededDueToAnotherOperation", "A newer change of the same resource took the place of this one.", AGAIN),
+        ("ResourceGroupDeletionBlocked", "Something in the resource group does not go yet.", AGAIN),
+        ("ResourceGroupDeletionTimeout", "The resource group was not gone in time.", AGAIN),
+        ("NetworkSecurityGroupInUseByVirtualMachineScaleSet", "A scale set still uses the network security group.", AGAIN),
     ),
     *rows(
         Scope.RETRY,
@@ -100,7 +104,6 @@ REQUEST = (
         Scope.REQUEST,
         COMPUTE_PAGE,
         ("InvalidParameter", "A value of the request is not accepted.", "Azure's words name it: correct that flag or key of images.yaml"),
-        ("InvalidParameterConflict", "Two values of the request exclude each other.", "Azure's words name them: change one"),
         (
             "OperationNotAllowed",
             "The resource or the subscription does not allow this.",
@@ -111,7 +114,6 @@ REQUEST = (
             "Something exists under this name that cannot be changed into what is wanted.",
             "remove it (`./inv reap --cloud azure`), and run the same command again",
         ),
-        ("VMSizeNotSupported", "The size cannot be used like this.", "choose another --instance-type; " + SIZES),
         (
             "NotSupported",
             "This combination of size, image and options does not exist.",
@@ -120,7 +122,6 @@ REQUEST = (
         ("VHDSizeInvalid", "The size of the disk is not accepted.", "correct --disk or disk_gib in images.yaml"),
         ("ConflictingUserInput", "Two values of the request exclude each other.", "Azure's words name them: change one"),
         ("InvalidAccountType", "That is no kind of disk.", REPORT),
-        ("DiskSizeIsSmallerThanImage", "The disk is smaller than the image's.", "a larger --disk, or none of your own"),
     ),
     *rows(
         Scope.REQUEST,
@@ -136,13 +137,6 @@ REQUEST = (
             "There is no such image version, or it is not replicated to this region.",
             IMAGES + "; azure.copies in images.yaml replicates it",
         ),
-        ("GalleryNotFound", "There is no such gallery.", "`az sig create --resource-group GROUP --gallery-name NAME --location {region}`"),
-        (
-            "GalleryImageVersionNotReplicated",
-            "The image version is not replicated to this region.",
-            "azure.copies in images.yaml replicates it",
-        ),
-        ("ImageVersionNotFound", "There is no such image version.", IMAGES),
         (
             "ParentResourceNotFound",
             "What this belongs to does not exist, as the gallery of an image.",
@@ -182,33 +176,33 @@ REQUEST = (
             "There is no such region, or it does not offer this.",
             "`az account list-locations --output table` lists regions: a region is called like eastus",
         ),
-        (
-            "InvalidLocation",
-            "There is no such region.",
-            "`az account list-locations --output table` lists regions: a region is called like eastus",
-        ),
-        (
-            "LocationNotFound",
-            "There is no such region.",
-            "`az account list-locations --output table` lists regions: a region is called like eastus",
-        ),
-        ("SubnetNotFound", "There is no such subnet.", "correct --subnet: its full id begins with /subscriptions/"),
         ("SubnetsNotInSameVnet", "The subnets lie in different networks.", "name one --subnet"),
-        ("InvalidCidrPrefix", "That is no address block.", "--ssh-from takes one, as 203.0.113.7/32"),
         ("SecurityRuleInvalidAddressPrefix", "That is no address block.", "--ssh-from takes one, as 203.0.113.7/32"),
         ("InvalidTagNameCharacters", "That is no key for a tag.", "correct the tags in images.yaml"),
-        ("TagCountExceeded", "A resource cannot have more than 50 tags.", "fewer tags in images.yaml"),
-        ("TagValueTooLong", "A tag's value has 256 characters at most.", "shorter tags in images.yaml"),
     ),
     *rows(
         Scope.REQUEST,
         CODES_PAGE,
         ("InvalidApiVersionParameter", "Azure does not know the version of the call.", REPORT),
         ("InvalidTemplate", "The template is not accepted.", REPORT),
-        ("ResourceExists", "Something of this name exists.", "`./inv reap --cloud azure` removes what an earlier run has left"),
         ("TooManyRedirectsError", "The answers lead in a circle: as a rule a proxy's.", "check HTTPS_PROXY and NO_PROXY"),
         ("HttpResponseError", "The answer is none that Azure gives: as a rule a proxy's own page.", "check HTTPS_PROXY and NO_PROXY"),
         exit_code=Exit.FAILED,
+    ),
+    *rows(
+        Scope.REQUEST,
+        LISTED,
+        ("ReservedResourceName", "The name holds a word that Azure keeps for itself.", "rename it in images.yaml"),
+        (
+            "ResourceNotPermittedOnDelegatedSubnet",
+            "The subnet is kept for another service of Azure.",
+            "name another --subnet, without a delegation",
+        ),
+        (
+            "VnetAddressSpacesOverlap",
+            "The network's addresses are those of another network beside it.",
+            "name a network that is there: --subnet",
+        ),
     ),
     *rows(
         Scope.ZONE,
@@ -245,6 +239,5 @@ WRAPPERS = rows(
         "Several things went wrong; Azure gave no reason inside.",
         "see the activity log of its resource group in the portal",
     ),
-    ("ValidationFailed", "The request cannot work; Azure gave no reason inside.", REPORT),
     exit_code=Exit.FAILED,
 )

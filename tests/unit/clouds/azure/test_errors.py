@@ -478,6 +478,17 @@ def test_a_code_in_what_packer_prints_is_recognised(printed: str, code: str) -> 
     assert recognised(printed) == code
 
 
+def test_of_what_packer_prints_only_the_words_of_the_code_are_told() -> None:
+    said = quota("LowPriorityCores", limit=3, more=4)
+    printed = f"==> a: Creating …\n==> a: ERROR: -> DeploymentFailed : At least one failed.\n==> a: ERROR:   -> OperationNotAllowed : {said}\n==> a: gone\n"
+    found = _of(recognised(printed), printed)
+    assert (found.code, found.scope) == ("OperationNotAllowed", Scope.REGION)
+    assert found.message.endswith("(OperationNotAllowed: the quota lowPriorityCores in eastus is 3, 0 in use, 4 more wanted)")
+    assert _of("AllocationFailed", "a\nb\nERROR: -> AllocationFailed : Allocation failed.\nc").message.endswith(
+        "(AllocationFailed: Allocation failed)"
+    )
+
+
 def test_the_code_alone_can_be_asked_for() -> None:
     assert code_of(at_the_end("DeploymentFailed", "x", details=[{"code": "AllocationFailed", "message": "y"}])) == "AllocationFailed"
     assert code_of(ServiceRequestError("x")) == "ServiceRequestError"

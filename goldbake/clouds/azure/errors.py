@@ -89,8 +89,8 @@ def refused(code: str, said: str, *, doing: str, place: str, status: int = 0) ->
 
 def _after(code: str, said: str) -> str:
     """What stands after a code in the output of a program, to the end of the line; of anything else all."""
-    before, found, after = said.rpartition(code)
-    return after.partition("\n")[0].lstrip(" :") if code and found and "\n" in before else said
+    before, _, after = said.rpartition(code) if code else ("", "", "")
+    return after.partition("\n")[0].lstrip(" :") if "\n" in before else said
 
 
 def _refused(told: Said, *, doing: str, place: str, status: int) -> Failure:

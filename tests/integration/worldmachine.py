@@ -231,7 +231,7 @@ class Machine:
         (run / "kernel").write_text(f"{_newest_kernel(self.root)}\n")
         masked = [f"systemd.mask={unit}" for unit in MASKED]
         command: list[str | Path] = [
-            "systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", "--register=no", "--keep-unit", f"--machine={self.id[:64]}",
+            "systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", "--register=no", "--keep-unit", f"--machine={self.id[:64].replace('_', '-')}",
             "--console=read-only", "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--settings=no",
             # What Docker needs beside the network.
             f"--network-namespace-path={self.namespace}", "--capability=all", "--system-call-filter=add_key keyctl bpf",

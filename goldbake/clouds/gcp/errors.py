@@ -63,7 +63,7 @@ def code_of(error: AnyError) -> str:
     if not isinstance(error, GoogleAPICallError):
         return type(error).__name__
     words = [word for word in _codes(error) if word]
-    return next((word for word in words if _known(word)), next(iter(words), type(error).__name__))
+    return next((word for word in words if base_of(word)), next(iter(words), type(error).__name__))
 
 
 def failure(error: AnyError, *, doing: str, place: str) -> Failure:
@@ -96,12 +96,13 @@ def refused(code: str, said: str, *, doing: str, place: str, details: Mapping[st
 
 def row_of(code: str, said: str) -> Refusal | None:
     """The row of a code, or of what it begins with, and of the words that came with it."""
-    known = _known(code)
+    known = base_of(code)
     lower = said.lower()
     return next((one.row for one in WORDED if one.row.code == known and one.phrase.lower() in lower), ERRORS.get(known))
 
 
-def _known(code: str) -> str:
+def base_of(code: str) -> str:
+    """The code of the row that a code has: itself, or what it begins with; empty: none."""
     return code if code in ERRORS else next((begin for begin in PREFIXES if code.startswith(begin)), "")
 
 
@@ -150,6 +151,8 @@ def _failure(row: Refusal | None, code: str, said: str, what: str, values: Mappi
         hint = f"goldbake does not know this code; see {CREATING}"
         return Failure(Scope.REQUEST, code, f"{what}: {said} ({code})", hint=hint, exit_code=Exit.FAILED)
     meaning, fix = (_filled(text, values) for text in (row.meaning.rstrip("."), row.fix))
+    if row.scope is Scope.ZONE and values.get("zonesAvailable"):
+        fix = f"Google says that there is room in {values['zonesAvailable']}; {fix}"
     return Failure(
         row.scope, code, f"{what}: {meaning} ({code}: {said})" if said else f"{what}: {meaning} ({code})", hint=fix, exit_code=row.exit_code
     )

@@ -271,9 +271,7 @@ def _quotas(gcp: Gcp, places: Sequence[_Region], everywhere: Mapping[str, Value]
 def _of_type(gcp: Gcp, kind: MachineType, region: str, values: Mapping[str, Value], *, spot: bool) -> Iterator[Finding]:
     many, quota = quotas.accelerator_of(kind)[1], quotas.quota_of(kind, region, spot=spot)
     if quota is not None:
-        yield _quota(gcp, quota, values.get(quota.metric), f"{kind} needs {many}", many)
-    elif many and not spot:
-        yield _unknown(gcp, kind, region)
+        yield _quota(gcp, quota, values.get(quota.name), f"{kind} needs {many}", many)
     if not spot and (quota := quotas.processors_quota_of(kind, region)):
         yield _quota(gcp, quota, values.get(quota.metric), f"{kind} needs {quotas.processors_of(kind)}", quotas.processors_of(kind))
 
@@ -281,20 +279,14 @@ def _of_type(gcp: Gcp, kind: MachineType, region: str, values: Mapping[str, Valu
 def _quota(gcp: Gcp, quota: Quota, value: Value | None, needs: str, need: int) -> Finding:
     """A quota that is large enough and used up is told, but is no fault of the project."""
     what = f"quota {quota.region}"
+    page = f"{quota.page(gcp.project)} (filter by {quota.name})"
     if value is None:
-        return Finding(what, f"{quota.metric}: shown only by the console; {needs}", quota.page(gcp.project), required=False)
+        return Finding(what, f"{quota.name}: shown only by the console; {needs}", f"look at {page}", required=False)
     zero = ", which Google sets to 0 in a new project" if value.limit == 0 and quota == EVERYWHERE else ""
-    state = f"{quota.metric}: {value}{zero}; {needs}"
+    state = f"{quota.name}: {value}{zero}; {needs}"
     if value.limit - value.usage >= need:
         return Finding(what, state)
-    fix = f"{quota.page(gcp.project)} (filter by {quota.metric}), or `{quota.increase(gcp.project, int(value.usage) + need)}`"
-    return Finding(what, state, fix, required=value.limit < need)
-
-
-def _unknown(gcp: Gcp, kind: MachineType, region: str) -> Finding:
-    gpu, many = quotas.accelerator_of(kind)
-    page = EVERYWHERE.page(gcp.project)
-    return Finding(f"quota {region}", f"{gpu}: shown only by the console; {kind} needs {many}", f"look at {page}", required=False)
+    return Finding(what, state, f"{page}, or `{quota.increase(gcp.project, int(value.usage) + need)}`", required=value.limit < need)
 
 
 def _network(gcp: Gcp, here: _Region) -> Iterator[Finding]:

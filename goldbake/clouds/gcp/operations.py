@@ -119,7 +119,7 @@ def _details(error: compute_v1.Errors) -> dict[str, str]:
         quota: Any = detail.quota_info
         if quota.metric_name:
             found |= {"metric": quota.metric_name, "limit": f"{quota.limit:g}", "limit_name": quota.limit_name}
-            found |= {"location": next(iter(quota.dimensions.values()), "global")}
+            found |= {"location": quota.dimensions.get("region") or quota.dimensions.get("zone") or "all regions together"}
         found |= dict(detail.error_info.metadatas)
         if detail.error_info.reason:
             found["reason"] = detail.error_info.reason

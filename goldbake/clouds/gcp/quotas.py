@@ -2,7 +2,8 @@
 
 GPUs are counted twice, and both must allow them: `GPUS_ALL_REGIONS` of the project, which is 0 in a new one, and one per kind of GPU in each
 region, with another for spot. Source of the names: the `metric` values of the Compute Engine API (compute v1, Quota) and
-https://cloud.google.com/compute/resource-usage. The quotas of H100, H200, B200 and RTX PRO 6000 are not among them: only the console shows those.
+https://cloud.google.com/compute/resource-usage. Newer GPUs have no metric of their own: they share GPUS_PER_GPU_FAMILY, which counts each family
+(`gpu_family`) in each region; Compute Engine shows it as GPU_FAMILY:NVIDIA_H100 where it shows it at all, and the console always does.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from google.cloud import compute_v1
 
 from goldbake.clouds.failure import Failure
-from goldbake.clouds.gcp.errors import QUOTA_CODES, RAISED, failure
-from goldbake.clouds.gcp.refusals import PREFIXES, QUOTAS_PAGE
+from goldbake.clouds.gcp.errors import QUOTA_CODES, RAISED, base_of, failure
+from goldbake.clouds.gcp.refusals import QUOTAS_PAGE
 from goldbake.clouds.gcp.types import MachineType, machine_type
 
 if TYPE_CHECKING:
@@ -27,10 +28,16 @@ GLOBAL = "global"
 
 @dataclass(frozen=True)
 class Quota:
-    """One quota: its metric, and where it counts: a region, or `global` for the whole project."""
+    """One quota: its metric, and where it counts: a region, or `global` for the whole project; of the shared one also which family of GPUs."""
 
     metric: str
     region: str = GLOBAL
+    family: str = ""
+
+    @property
+    def name(self) -> str:
+        """What Compute Engine calls it among the quotas of a region or a project."""
+        return f"GPU_FAMILY:{self.family}" if self.family else self.metric
 
     @property
     def where(self) -> str:
@@ -40,7 +47,8 @@ class Quota:
     def increase(self, project: str, value: int) -> str:
         """The command that asks for more; Google answers to the address, as a rule within two or three working days."""
         scope = "per-project" if self.region == GLOBAL else "per-project-region"
-        dimensions = "" if self.region == GLOBAL else f" --dimensions=region={self.region}"
+        family = f",gpu_family={self.family}" if self.family else ""
+        dimensions = "" if self.region == GLOBAL else f" --dimensions=region={self.region}{family}"
         return (
             f"gcloud quotas preferences create --service=compute.googleapis.com --project={project}"
             f" --quota-id={self.metric.replace('_', '-')}-{scope}{dimensions} --preferred-value={value} --email=YOUR-ADDRESS"
@@ -72,6 +80,17 @@ GPUS: Mapping[str, str] = {
     "nvidia-l4": "NVIDIA_L4_GPUS",
 }
 """Accelerator → the metric that counts it in a region; spot's begins with PREEMPTIBLE_."""
+FAMILIES: Mapping[str, str] = {
+    "nvidia-h100-80gb": "NVIDIA_H100",
+    "nvidia-h100-mega-80gb": "NVIDIA_H100_MEGA",
+    "nvidia-h200-141gb": "NVIDIA_H200",
+    "nvidia-b200": "NVIDIA_B200",
+    "nvidia-rtx-pro-6000": "NVIDIA_RTX_PRO_6000",
+}
+"""Accelerator → its family in the shared quota."""
+SHARED = "GPUS_PER_GPU_FAMILY"
+SPOT_ONLY: Mapping[str, str] = {"nvidia-h100-80gb": "PREEMPTIBLE_NVIDIA_H100_GPUS"}
+"""Accelerators that have a metric on spot and none on demand."""
 BUILT_IN: Mapping[str, str] = {
     "a2-highgpu-": "nvidia-tesla-a100",
     "a2-megagpu-": "nvidia-tesla-a100",
@@ -115,8 +134,11 @@ def accelerator_of(kind: MachineType) -> tuple[str, int]:
 
 
 def quota_of(kind: MachineType, region: str, *, spot: bool) -> Quota | None:
-    """The region's quota that the GPUs of a type count against; None when it has none, or Compute Engine shows no quota for it."""
-    metric = GPUS.get(accelerator_of(kind)[0])
+    """The region's quota that the GPUs of a type count against; None when it has none, or none is known for spot."""
+    gpu = accelerator_of(kind)[0]
+    if gpu in FAMILIES:
+        return (Quota(SPOT_ONLY[gpu], region) if gpu in SPOT_ONLY else None) if spot else Quota(SHARED, region, FAMILIES[gpu])
+    metric = GPUS.get(gpu)
     return Quota(f"PREEMPTIBLE_{metric}" if spot else metric, region) if metric else None
 
 
@@ -151,13 +173,14 @@ def explained(gcp: Gcp, refused: Failure, *, region: str, types: Sequence[str], 
     Of GPUS_ALL_REGIONS both levels are shown. Any other failure comes back as it is. Where quotas may not be read, the failure says so; nothing
     is raised.
     """
-    if _base(refused.code) not in QUOTA_CODES:
+    if base_of(refused.code) not in QUOTA_CODES:
         return refused
     named = _METRIC.search(refused.message)
     metric = next((part for part in named.groups() if part), "") if named else ""
     kind = machine_type(types[0]) if types else None
     own = quota_of(kind, region, spot=spot) if kind else None
-    met = Quota(metric, GLOBAL if metric.endswith("_ALL_REGIONS") or " globally" in refused.message else region) if metric else own
+    everywhere = metric.endswith("_ALL_REGIONS") or " globally" in refused.message
+    met = Quota(metric, GLOBAL if everywhere else region) if metric and not (own and own.metric == metric) else own
     if met is None:
         return refused
     about = [met] + ([own] if own and met == EVERYWHERE else [])
@@ -178,15 +201,11 @@ def explained(gcp: Gcp, refused: Failure, *, region: str, types: Sequence[str], 
     )
 
 
-def _base(code: str) -> str:
-    return next((begin for begin in PREFIXES if code.startswith(begin)), code)
-
-
 def _state(gcp: Gcp, quota: Quota) -> tuple[str, Value | None]:
     try:
-        value = values(gcp, quota.region).get(quota.metric)
+        value = values(gcp, quota.region).get(quota.name)
     except Failure as unknown:
-        return f"the quota {quota.metric} of {quota.where} could not be read ({unknown.code})", None
+        return f"the quota {quota.name} of {quota.where} could not be read ({unknown.code})", None
     if value is None:
-        return f"the quota {quota.metric} of {quota.where} is shown only by the console", None
-    return f"the quota {quota.metric} is {value} in {quota.where}", value
+        return f"the quota {quota.name} of {quota.where} is shown only by the console", None
+    return f"the quota {quota.name} is {value} in {quota.where}", value

@@ -132,7 +132,7 @@ def test_a_quota_that_running_agents_use_up_is_told_and_is_no_fault(fake_gcp: Fa
 
 
 def test_a_quota_that_compute_engine_does_not_show_is_left_to_the_console(gcp: Gcp) -> None:
-    row = next(row for row in _look(gcp, types=["a3-highgpu-8g"]) if "nvidia-h100-80gb" in row.state)
+    row = next(row for row in _look(gcp, types=["a3-highgpu-8g"]) if "GPU_FAMILY:NVIDIA_H100" in row.state)
     assert (row.good, row.required) == (False, False)
     assert "console.cloud.google.com/iam-admin/quotas" in row.fix
 

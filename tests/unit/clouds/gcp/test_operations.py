@@ -136,6 +136,18 @@ def test_the_details_of_a_quota_are_those_of_the_operation() -> None:
     assert "may have 0 GPUs in all regions together" in found.message
 
 
+def test_zones_with_room_are_named_where_google_names_them() -> None:
+    info = compute_v1.ErrorInfo(
+        reason="resource_availability", metadatas={"zonesAvailable": "us-central1-a,us-central1-f", "vmType": "n1-standard-4"}
+    )
+    error = compute_v1.Errors(
+        code="ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", message="Full.", error_details=[compute_v1.ErrorDetails(error_info=info)]
+    )
+    operation = compute_v1.Operation(name="o", status="DONE", zone=f"x/{ZONE}", error=compute_v1.Error(errors=[error]))
+    (found,) = failures(operation, doing=DOING)
+    assert found.hint.startswith("Google says that there is room in us-central1-a,us-central1-f; allow more zones")
+
+
 def test_an_operation_without_errors_may_have_failed_by_its_status() -> None:
     (found,) = failures(_done(http_error_status_code=503, http_error_message="SERVICE UNAVAILABLE"), doing=DOING)
     assert (found.code, found.scope) == ("SERVICE_UNAVAILABLE", Scope.RETRY)

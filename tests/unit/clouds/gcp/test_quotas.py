@@ -32,11 +32,11 @@ def _failure(said: str, code: str = "QUOTA_EXCEEDED") -> Failure:
         ("a2-highgpu-8g", "nvidia-tesla-a100", 8, "NVIDIA_A100_GPUS", "PREEMPTIBLE_NVIDIA_A100_GPUS"),
         ("a2-megagpu-16g", "nvidia-tesla-a100", 16, "NVIDIA_A100_GPUS", "PREEMPTIBLE_NVIDIA_A100_GPUS"),
         ("a2-ultragpu-1g", "nvidia-a100-80gb", 1, "NVIDIA_A100_80GB_GPUS", "PREEMPTIBLE_NVIDIA_A100_80GB_GPUS"),
-        ("a3-highgpu-8g", "nvidia-h100-80gb", 8, None, None),
-        ("a3-ultragpu-8g", "nvidia-h200-141gb", 8, None, None),
-        ("a4-highgpu-8g", "nvidia-b200", 8, None, None),
-        ("g4-standard-48", "nvidia-rtx-pro-6000", 1, None, None),
-        ("g4-standard-384", "nvidia-rtx-pro-6000", 8, None, None),
+        ("a3-highgpu-8g", "nvidia-h100-80gb", 8, "GPU_FAMILY:NVIDIA_H100", "PREEMPTIBLE_NVIDIA_H100_GPUS"),
+        ("a3-ultragpu-8g", "nvidia-h200-141gb", 8, "GPU_FAMILY:NVIDIA_H200", None),
+        ("a4-highgpu-8g", "nvidia-b200", 8, "GPU_FAMILY:NVIDIA_B200", None),
+        ("g4-standard-48", "nvidia-rtx-pro-6000", 1, "GPU_FAMILY:NVIDIA_RTX_PRO_6000", None),
+        ("g4-standard-384", "nvidia-rtx-pro-6000", 8, "GPU_FAMILY:NVIDIA_RTX_PRO_6000", None),
         ("n2-standard-4", "", 0, None, None),
     ],
 )
@@ -46,7 +46,7 @@ def test_a_type_counts_against_the_quota_of_its_gpu(
     kind = machine_type(text)
     assert quotas.accelerator_of(kind) == (accelerator, many)
     found = [quotas.quota_of(kind, REGION, spot=one) for one in (False, True)]
-    assert [quota.metric if quota else None for quota in found] == [on_demand, spot]
+    assert [quota.name if quota else None for quota in found] == [on_demand, spot]
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,14 @@ def test_a_quota_that_may_not_be_read_is_said_and_the_command_stays(fake_gcp: Fa
     assert "--quota-id=GPUS-ALL-REGIONS-per-project --preferred-value=1" in found.hint
 
 
-def test_a_quota_that_only_the_console_shows_is_left_to_it(gcp: Gcp) -> None:
+def test_the_quota_that_newer_gpus_share_is_asked_for_by_family(gcp: Gcp) -> None:
     said = f"Quota 'GPUS_PER_GPU_FAMILY' exceeded.  Limit: 0.0 in region {REGION}."
     found = quotas.explained(gcp, _failure(said), region=REGION, types=["a3-highgpu-8g"], spot=False)
-    assert "GPUS_PER_GPU_FAMILY of us-central1 is shown only by the console; 1 × a3-highgpu-8g needs 8" in found.message
+    assert "GPU_FAMILY:NVIDIA_H100 of us-central1 is shown only by the console; 1 × a3-highgpu-8g needs 8" in found.message
+    assert (
+        f"--quota-id=GPUS-PER-GPU-FAMILY-per-project-region --dimensions=region={REGION},gpu_family=NVIDIA_H100 --preferred-value=8"
+        in found.hint
+    )
 
 
 @pytest.mark.parametrize(

@@ -541,6 +541,20 @@ def test_bulk_insert_leaves_nothing_where_it_is_less_than_the_minimum(fake: Fake
     assert fake.held() == []
 
 
+def test_bulk_insert_can_see_beforehand_what_cannot_be(fake: FakeGcp) -> None:
+    fake.book.foresight = True
+    fake.capacity[ZONE, TYPE, False] = 2
+    with pytest.raises(exceptions.ServiceUnavailable, match="does not have enough resources") as short:
+        _bulk(fake, 3, place=ZONE)
+    assert _reason(short.value) == "insufficientCapacity"
+    fake.book.quotas["", "GPUS_ALL_REGIONS"] = 1.0
+    with pytest.raises(exceptions.Forbidden, match="Quota 'GPUS_ALL_REGIONS' exceeded") as over:
+        _bulk(fake, 2, place=ZONE)
+    assert _reason(over.value) == "quotaExceeded"
+    assert (fake.held(), fake.capacity[ZONE, TYPE, False]) == ([], 2)
+    assert _codes(_bulk(fake, 2, place=ZONE, more={"min_count": 1})) == []
+
+
 def test_bulk_insert_is_where_its_policy_says(fake: FakeGcp) -> None:
     fake.capacity[f"{REGION}-a", TYPE, False] = 1
     _bulk(fake, 3)

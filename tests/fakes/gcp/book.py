@@ -89,6 +89,10 @@ class Book:
     """The longest that a `wait` waits: then it answers with an operation that is not done."""
     capacity: dict[tuple[str, str, bool], int] = field(default_factory=dict)
     """(zone, type, spot) → instances that can still be started there; what is not in it has no end."""
+    foresight: bool = False
+    """bulkInsert sees that there is less than `minCount` before it begins, and refuses the call; else its operation fails. Both happen:
+    https://cloud.google.com/compute/docs/troubleshooting/troubleshooting-bulk-vm-creation.
+    """
     withheld: set[tuple[str, str]] = field(default_factory=set)
     """(zone, machine type or accelerator) that are not offered."""
     unreachable: set[str] = field(default_factory=set)

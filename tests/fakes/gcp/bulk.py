@@ -16,7 +16,7 @@ from tests.fakes.gcp.book import Document
 from tests.fakes.gcp.calls import Fault
 from tests.fakes.gcp.paths import last
 from tests.fakes.gcp.quotas import count
-from tests.fakes.gcp.refused import invalid
+from tests.fakes.gcp.refused import Refused, invalid
 from tests.fakes.gcp.request import Methods, Request
 from tests.fakes.gcp.understood import PROPERTIES, refuse_others
 
@@ -57,6 +57,10 @@ def insert(request: Request) -> Document:
         errors, status = [operations.error(fault.code, fault.text, fault.details)], fault.http
     elif made < least:
         errors, status = _too_few(rounds, least)
+        if book.foresight:
+            for one in rounds.values():
+                _give_back(request, one)
+            raise _foreseen(errors[-1], status)
     rolled = bool(errors)
     for one in rounds.values():
         if rolled:
@@ -176,6 +180,12 @@ def _too_few(rounds: dict[str, Round], least: int) -> tuple[list[Document], int]
     causes = {one["code"]: one for round_ in rounds.values() for _, errors, _ in round_.failed for one in errors}
     status = next((status for round_ in rounds.values() for _, _, status in round_.failed), 503)
     return [operations.error("VM_MIN_COUNT_NOT_REACHED", text), *causes.values()], status
+
+
+def _foreseen(cause: Document, status: int) -> Refused:
+    """The call's own error for what its operation would fail of."""
+    known = {403: "quotaExceeded", 503: "insufficientCapacity"}
+    return Refused(known.get(status, "invalid"), cause["message"], status)
 
 
 def _give_back(request: Request, one: Round) -> None:

@@ -19,6 +19,7 @@ from azure.mgmt.compute import models as compute
 
 from goldbake import proc
 from goldbake.clouds import tags as names
+from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import failure, recognised, refused
 from goldbake.clouds.azure.operations import finished
 from goldbake.clouds.azure.quotas import explained
@@ -285,7 +286,7 @@ class AzureImages:
             if is_gone(error):
                 return None
             raise failure(error, doing=f"look for {artifact}", place=region) from error
-        state = str(found.properties.provisioning_state if found.properties else "")
+        state = word(found.properties.provisioning_state if found.properties else "")
         return None if state in ("Failed", "Deleting") else found
 
     def _existing(self, artifact: str, region: str, expand: str | None = None) -> compute.GalleryImageVersion:

@@ -231,6 +231,32 @@ def test_a_removed_version_is_not_found_and_can_be_removed_again(
     side.remove(artifact, HOME)
 
 
+def test_a_version_that_could_not_be_made_is_not_there(azure: Azure, side: AzureImages, gallery: str, fake_azure: FakeAzure) -> None:
+    artifact = baked(azure, side, fake_azure)
+    held = fake_azure.book.find(artifact)
+    assert held is not None
+    held.state = "Failed"
+    assert side.find(artifact, HOME) is None
+    with pytest.raises(Failure, match="is gone, or could not be made"):
+        side.finish(artifact, HOME, RESULT)
+
+
+def test_a_region_that_was_not_reached_is_a_failure_with_its_name(
+    azure: Azure, side: AzureImages, gallery: str, fake_azure: FakeAzure
+) -> None:
+    artifact = baked(azure, side, fake_azure)
+    described = image(copies=[{"region": "westeurope"}])
+    side.copy(described, "agents-1", artifact, "westeurope", RESULT)
+    held = fake_azure.book.find(artifact)
+    assert held is not None
+    held.memory["replication"]["westeurope"] = "Replicating"
+    assert side.copied(artifact, HOME, RESULT)
+    held.memory["replication"]["westeurope"] = "Failed"
+    with pytest.raises(Failure, match="was not replicated to westeurope") as caught:
+        side.copied(artifact, "westeurope", RESULT)
+    assert "azure.copies" in caught.value.hint
+
+
 def test_all_regions_are_asked_for_at_once(
     azure: Azure, side: AzureImages, calls: ComputeManagementClient, gallery: str, fake_azure: FakeAzure
 ) -> None:

@@ -287,6 +287,21 @@ def _operation(code: str = "", said: str = "", **more: object) -> compute_v1.Ope
     return compute_v1.Operation(name="o", status="DONE", region=f"regions/{HOME}", error=compute_v1.Error(errors=errors), **more)
 
 
+@pytest.mark.parametrize("what", ["machines", "quota"])
+def test_a_bulk_insert_that_google_refuses_beforehand_goes_to_the_next_region(gcp_field: Field, what: str) -> None:
+    gcp_field.fake.book.foresight = True
+    if what == "machines":
+        gcp_field.fake.capacity.update({(f"us-central1-{zone}", TYPE, False): 0 for zone in "abcf"})
+    else:
+        gcp_field.fake.book.quotas[HOME, "NVIDIA_L4_GPUS"] = 0.0
+    report = gcp_field.launch(count=2, options={"regions": (HOME, ABROAD)})
+    assert {started.instance.place for started in report.started} == {"europe-west4-a"}
+    assert [call.code for call in gcp_field.asked("regionInstances.bulkInsert")] == [
+        {"machines": "insufficientCapacity", "quota": "quotaExceeded"}[what],
+        "",
+    ]
+
+
 def test_a_bulk_insert_that_only_sums_up_is_asked_for_the_reasons() -> None:
     done = _operation("VM_MIN_COUNT_NOT_REACHED", "Requested minimum count of 1 VMs could not be created.")
     part = _operation("QUOTA_EXCEEDED", "Quota 'GPUS_ALL_REGIONS' exceeded.  Limit: 0.0 globally.")

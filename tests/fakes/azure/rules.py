@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+
 from tests.fakes.azure.answers import Refused
 from tests.fakes.azure.book import CLIENT, Book
 from tests.fakes.azure.kinds import Ask
@@ -32,8 +34,9 @@ def check(ask: Ask) -> None:
 
 
 def allow(book: Book, action: str, scope: str) -> None:
-    """Raises AuthorizationFailed for what was denied."""
-    if action.lower() in {one.lower() for one in book.denied}:
+    """Raises AuthorizationFailed for what was not granted, or was denied."""
+    granted = any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for pattern in book.granted)
+    if not granted or action.lower() in {one.lower() for one in book.denied}:
         raise Refused(
             "AuthorizationFailed",
             f"The client '{CLIENT}' with object id '{CLIENT}' does not have authorization to perform action '{action}' over scope '{scope}' "

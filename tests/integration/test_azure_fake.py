@@ -332,6 +332,19 @@ def test_what_is_in_use_is_not_deleted(fake_azure: FakeAzure, azure: Calls) -> N
     assert fake_azure.held() == []
 
 
+def test_a_subnet_ends_and_gives_addresses_again(fake_azure: FakeAzure, azure: Calls) -> None:
+    azure.network.subnets.begin_create_or_update(GROUP, "net", "few", {"properties": {"addressPrefix": "10.0.8.0/29"}}).result()
+    few = interfaces(public=False)
+    few["networkInterfaceConfigurations"][0]["properties"]["ipConfigurations"][0]["properties"]["subnet"]["id"] = subnet().replace(
+        "default", "few"
+    )
+    for number in range(3):
+        azure.start(f"m{number}", profile=few)
+    assert _code(lambda: azure.start("m3", profile=few)) == "SubnetIsFull"
+    azure.compute.virtual_machines.begin_delete(GROUP, "m1").result()
+    azure.start("m4", profile=few)
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [

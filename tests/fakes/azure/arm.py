@@ -30,7 +30,7 @@ from tests.fakes.azure.kinds import Ask
 
 PARTS = (account, catalogue, deployments, disks, groups, images, machines, network, platform, scalesets)
 """What answers; each adds itself to `kinds`."""
-_SECRETS = ("customData", "userData", "adminPassword", "keyData", "client_secret")
+_SECRETS = ("customData", "userData", "adminPassword")
 _FREE = frozenset({"api-version", "$skiptoken", "$top", "monitor", "t", "c", "s", "h"})
 
 

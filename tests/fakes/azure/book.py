@@ -152,6 +152,8 @@ class Book:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     resources: dict[str, Resource] = field(default_factory=dict)
+    types: dict[str, dict[str, Resource]] = field(default_factory=dict)
+    """The same by their types, in small letters."""
     operations: dict[str, Running] = field(default_factory=dict)
     registering: dict[str, int] = field(default_factory=dict)
     number: int = 0
@@ -170,18 +172,30 @@ class Book:
         return self.resources.get(id.lower())
 
     def add(self, resource: Resource) -> None:
-        self.resources[resource.id.lower()] = resource
+        low = resource.id.lower()
+        self.resources[low] = resource
+        self.types.setdefault(resource.type.lower(), {})[low] = resource
 
     def drop(self, id: str) -> None:
         """Take it away, and what lies below it."""
         low = id.lower()
-        for key in [key for key in self.resources if key == low or key.startswith(f"{low}/")]:
-            del self.resources[key]
+        found = self.resources.get(low)
+        if found is None:
+            return
+        kind = found.type.lower()
+        for type, entries in self.types.items():
+            if type == kind:
+                entries.pop(low, None)
+            elif type.startswith(f"{kind}/") or kind.endswith("/resourcegroups"):
+                for key in [key for key in entries if key.startswith(f"{low}/")]:
+                    del entries[key]
+                    del self.resources[key]
+        del self.resources[low]
 
     def of(self, type: str, group: str = "") -> Iterator[Resource]:
         """Those of a type; of one group, if it is said."""
-        for one in list(self.resources.values()):
-            if one.type.lower() == type.lower() and group.lower() in ("", one.group.lower()):
+        for one in list(self.types.get(type.lower(), {}).values()):
+            if group.lower() in ("", one.group.lower()):
                 yield one
 
     def forget(self) -> None:

@@ -76,9 +76,9 @@ SIZES = {
 }  # fmt: skip
 """In small letters → what it is."""
 
-QUOTA = 100
-"""Cores of a family, in every region, of this subscription."""
-REGIONAL_QUOTA = 350
+QUOTA = 10_000
+"""Cores of a family, in every region: this subscription was given many."""
+REGIONAL_QUOTA = 50_000
 _OTHERS = {
     "virtualMachines": ("Virtual Machines", 25000),
     "virtualMachineScaleSets": ("Virtual Machine Scale Sets", 2500),

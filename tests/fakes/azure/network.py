@@ -299,16 +299,25 @@ def _make_interface(ask: Ask, new: Resource, old: Resource | None) -> None:
 
 
 def _private(book: Book, subnet: Resource) -> str:
-    taken = {one["properties"].get("privateIPAddress") for nic in book.of(INTERFACE) for one in nic.properties["ipConfigurations"]}
-    hosts = list(ipaddress.ip_network(subnet.properties["addressPrefix"]).hosts())[3:]
-    found = next((str(one) for one in hosts if str(one) not in taken), None)
-    if found is None:
-        raise Refused(
-            "SubnetIsFull",
-            f"Subnet {subnet.name} with address prefix {subnet.properties['addressPrefix']} does not have enough capacity for 1 IP addresses.",
-            400,
-        )
-    return found
+    """The next address of a subnet that is free; Azure keeps five of them."""
+    network = ipaddress.ip_network(subnet.properties["addressPrefix"])
+    number, room = subnet.memory.get("taken", 0), network.num_addresses - 5
+    subnet.memory["taken"] = number + 1
+    if number >= room:  # all were given once: which of them are free again?
+        used = set(_configurations_in(book, subnet))
+        found = {
+            str(one["properties"]["privateIPAddress"])
+            for nic in book.of(INTERFACE)
+            for one in nic.properties["ipConfigurations"]
+            if one["id"] in used
+        }
+        free = (str(network.network_address + 4 + each) for each in range(room))
+        address = next((each for each in free if each not in found), "")
+        if not address:
+            text = f"Subnet {subnet.name} with address prefix {network} does not have enough capacity for 1 IP addresses."
+            raise Refused("SubnetIsFull", text, 400)
+        return address
+    return str(network.network_address + 4 + number)
 
 
 def _show_interface(ask: Ask, one: Resource) -> dict[str, Any]:

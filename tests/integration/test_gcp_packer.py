@@ -1,0 +1,150 @@
+"""What the real Packer and its plugin make of refusals of Compute Engine, and what a bake makes of that. The image is one trivial script."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from goldbake.config.model import Cloud
+from goldbake.errors import Exit
+from tests.fakes.gcp import NEWEST_DEBIAN, Call, FakeGcp
+from tests.integration import cloudshop, gcpaccount
+from tests.integration.cloudshop import CloudShop
+from tests.integration.conftest import BakedImage
+from tests.integration.gcpworld import ComputeEngine
+from tests.integration.workshop import Ended
+from tests.integration.world import world
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(os.geteuid() != 0, reason="containers and mounts need root"),
+    gcpaccount.only_fake,
+]
+
+
+@dataclass(frozen=True)
+class Field:
+    """The project, and a copy of ours with the image `small`."""
+
+    fake: FakeGcp
+    shop: CloudShop
+
+    def bake(self, *words: str) -> Ended:
+        return self.shop.shop.bake("--cloud", "gcp", "--image", "small", "--force", *words)
+
+    def held(self) -> list[str]:
+        """What is in the project besides finished images."""
+        return [str(one) for one in self.fake.held() if one.kind != "image" or "goldbake-bake" in one.tags]
+
+
+@pytest.fixture(scope="module")
+def running(baked_image: BakedImage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    folder = tmp_path_factory.mktemp("gcp-packer")
+    shop = cloudshop.make(folder, baked_image, Cloud.GCP, "{}")
+    shop.shop.script("touch-image", "touch /opt/small")
+    shop.add_image("small", "{zones: [us-central1-a, us-central1-b]}", ["touch-image"])
+    with FakeGcp() as fake, gcpaccount.environment(fake) as patch, world(ComputeEngine(fake), folder / "world") as machines:
+        host, port = machines.open_ssh()
+        for name, value in {"ssh_host": host, "ssh_port": str(port), "reboot_pause": "1s"}.items():
+            patch.setenv(f"PKR_VAR_{name}", value)
+        machines.stands_for(NEWEST_DEBIAN.id, [baked_image.root])
+        yield Field(fake, shop)
+
+
+@pytest.fixture
+def field(running: Field) -> Iterator[Field]:
+    """Nothing is refused before the test, and nothing of it is left after it."""
+    running.fake.calls.clear()
+    running.fake.faults.clear()
+    running.fake.capacity.clear()
+    yield running
+    running.fake.after.clear()
+    assert running.held() == []
+    assert running.shop.locks() == []
+    assert running.fake.crashes == []
+
+
+def test_an_image_is_made_of_one_script(field: Field) -> None:
+    ended = field.bake()
+    assert ended.code == 0, ended.stderr
+    assert ended.document()["artifact"].startswith(f"projects/{field.fake.project}/global/images/small-")
+
+
+def test_the_plugin_that_breaks_down_over_a_deprecation_leaves_no_image(field: Field) -> None:
+    field.fake.refuse("backendError", "compute.images.deprecate")
+    ended = field.bake()
+    assert ended.code == Exit.FAILED
+    assert "removing what bake" in ended.stderr
+    assert "image small-" in ended.stderr
+
+
+def test_packer_that_does_not_find_its_image_ends_well_and_the_bake_does_not(field: Field) -> None:
+    def forget(call: Call) -> None:
+        if call.method == "compute.images.insert":
+            field.fake.refuse("notFound", "compute.images.get")
+
+    field.fake.after.append(forget)
+    ended = field.bake()
+    assert ended.code == Exit.FAILED
+    assert "Packer does not say what it made" in ended.stderr
+
+
+def test_packer_that_cannot_delete_its_machine_ends_well_and_the_bake_does_not(field: Field) -> None:
+    field.fake.refuse("backendError", "compute.instances.delete", times=2)
+    ended = field.bake()
+    assert ended.code == Exit.FAILED
+    assert "Packer ended well but made nothing" in ended.stderr
+    assert "instance goldbake-" in ended.stderr
+
+
+def test_a_disk_that_packer_cannot_delete_is_removed_and_does_no_harm(field: Field) -> None:
+    field.fake.refuse("backendError", "compute.disks.delete")
+    ended = field.bake()
+    assert ended.code == 0, ended.stderr
+    assert "removing what bake" in ended.stderr
+
+
+def test_a_zone_without_machines_is_followed_by_the_next(field: Field) -> None:
+    field.fake.capacity[("us-central1-a", "n2-standard-4", False)] = 0
+    ended = field.bake()
+    assert ended.code == 0, ended.stderr
+    assert "us-central1-a: Google would not start a build instance" in ended.stderr
+    zones = [call.zone for call in field.fake.calls if call.method == "compute.instances.insert"]
+    assert zones == ["us-central1-a", "us-central1-b"]
+
+
+def test_machines_nowhere_are_told_by_the_exit_code(field: Field) -> None:
+    for zone in ("us-central1-a", "us-central1-b"):
+        field.fake.capacity[(zone, "n2-standard-4", False)] = 0
+    ended = field.bake()
+    assert ended.code == Exit.CAPACITY
+    assert "ZONE_RESOURCE_POOL_EXHAUSTED" in ended.stderr
+
+
+@pytest.mark.parametrize("where", ["insert", "operation"])
+def test_a_quota_is_named_wherever_it_is_met(field: Field, where: str) -> None:
+    field.fake.refuse(
+        "QUOTA_EXCEEDED" if where == "operation" else "quotaExceeded",
+        "compute.instances.insert",
+        where=where,
+        message="Quota 'N2_CPUS' exceeded.  Limit: 2.0 in region us-central1.",
+    )
+    ended = field.bake()
+    assert ended.code == Exit.CAPACITY
+    assert "N2_CPUS" in ended.stderr
+    assert "hint: ask for more of N2_CPUS" in ended.stderr
+    assert len([call for call in field.fake.calls if call.method == "compute.instances.insert"]) == 1
+
+
+def test_a_permission_that_lacks_is_named(field: Field) -> None:
+    field.fake.forbid("compute.instances.create")
+    try:
+        ended = field.bake()
+    finally:
+        field.fake.allow()
+    assert ended.code == Exit.MISSING
+    assert "compute.instances.create" in ended.stderr

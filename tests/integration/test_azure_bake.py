@@ -19,7 +19,9 @@ from azure.mgmt.compute import models as compute
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.resource.resources.models import ResourceGroup
 
+from goldbake.clouds.azure import role
 from goldbake.clouds.azure.resources import parts
+from goldbake.clouds.azure.role import Purpose
 from goldbake.clouds.azure.session import Azure
 from goldbake.config.model import Cloud
 from goldbake.paths import PROJECT
@@ -90,6 +92,8 @@ def field(baked_image: BakedImage, old_packer: Path, tmp_path_factory: pytest.Te
         azure.client(ComputeManagementClient).galleries.begin_create_or_update(
             "images", "agents", compute.Gallery(location=LOCATION)
         ).result()
+        # nothing but the role; and what only 1.6.6 makes on the way to a version
+        fake.book.granted = [*role.actions([Purpose.BAKE, Purpose.DESTROY]), "Microsoft.Compute/images/write"]
         yield Field(fake, machines, shop)
 
 

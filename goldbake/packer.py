@@ -22,6 +22,8 @@ _NEXT = re.compile(r"Provisioning with shell script: |Uploading .+ => ")
 """How the lines begin with which Packer announces the next provisioner."""
 
 _KEPT_LINES = 20
+_LOOKED_AT = 200
+"""A plugin's error is printed three times, each with all its details: Google's have a dozen lines."""
 
 
 class Packer:
@@ -125,12 +127,13 @@ class _Follower:
             self._lines.clear()
         elif text.strip() and not text.startswith(_CLOSING):
             self._lines.append(text)
-            del self._lines[:-_KEPT_LINES]
+            del self._lines[:-_LOOKED_AT]
         self._on_line(text)
 
     def failure(self, error: ProcessError) -> BakeError:
         where = f"image-scripts/{self._script}.sh failed" if self._script else "packer could not build"
-        last = redact("\n".join("    " + line for line in self._lines))
+        lines = self._lines if self._script else list(dict.fromkeys(self._lines))
+        last = redact("\n".join("    " + line for line in lines[-_KEPT_LINES:]))
         return BakeError(
             f"{where} (packer exited with {error.code}); its last lines:\n{last}",
             hint="correct it and run the same command again: it goes on after the last layer that was kept",

@@ -100,6 +100,19 @@ def test_what_packer_says_before_any_script_is_the_reason(stand_in: StandIn, tmp
     assert "install" not in caught.value.message
 
 
+def test_an_error_with_many_details_is_told_from_its_beginning(stand_in: StandIn, tmp_path: Path) -> None:
+    """Packer prints it three times, with all that Google says about it."""
+    words = "Error creating instance: googleapi: Error 403: Required 'compute.instances.create' permission for 'projects/p'"
+    details = ["Details:", "[", *(f'  "detail {number}"' for number in range(12)), "]", ", forbidden"]
+    printed = [f"==> googlecompute.golden: {line}" for line in [words, *details]]
+    printed += [f"Build 'googlecompute.golden' errored after 3 seconds: {words}", *details, "==> Some builds didn't complete successfully"]
+    printed += [f"--> googlecompute.golden: {words}", *details]
+    with pytest.raises(BakeError) as caught:
+        build(stand_in.prints("\n".join(printed) + "\n", 1), tmp_path)
+    assert caught.value.message.splitlines()[1] == f"    {words}"
+    assert caught.value.message.count("Details:") == 1
+
+
 def test_only_the_last_twenty_lines_of_a_script_are_told(stand_in: StandIn, tmp_path: Path) -> None:
     said = "".join(f"==> system.null.local: line {number}\n" for number in range(50))
     with pytest.raises(BakeError) as caught:

@@ -10,6 +10,7 @@ import re
 WORDS: tuple[tuple[str, str], ...] = (
     ("does not have enough resources available", "ZONE_RESOURCE_POOL_EXHAUSTED"),
     ("is currently unavailable in the", "ZONE_RESOURCE_POOL_EXHAUSTED"),
+    ("failed to start due to preemption", "UNSUPPORTED_OPERATION"),
     ("resource pool is exhausted", "RESOURCE_POOL_EXHAUSTED"),
     ("IP space of", "IP_SPACE_EXHAUSTED"),
     ("Quota '", "QUOTA_EXCEEDED"),

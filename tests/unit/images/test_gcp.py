@@ -258,6 +258,11 @@ SAID = {
         Scope.ZONE,
         "ZONE_RESOURCE_POOL_EXHAUSTED",
     ),
+    "taken back at the start": (  # https://github.com/hashicorp/packer/issues/9133
+        "==> x: Error creating instance: 1 error(s) occurred:\n    \n    * Instance failed to start due to preemption.",
+        Scope.ZONE,
+        "UNSUPPORTED_OPERATION",
+    ),
     "a quota at the call": (
         "==> x: Error creating instance: googleapi: Error 403: Quota 'GPUS_ALL_REGIONS' exceeded.  Limit: 0.0 globally., quotaExceeded",
         Scope.ACCOUNT,

@@ -23,7 +23,7 @@ from goldbake.clouds.azure.errors import failure
 from goldbake.clouds.azure.operations import finished, require_good
 from goldbake.clouds.azure.quotas import explained
 from goldbake.clouds.azure.refusals_requests import NO_CODE
-from goldbake.clouds.azure.resources import MACHINE, SET, Kind, delete, is_gone
+from goldbake.clouds.azure.resources import MACHINE, SET, Kind, delete, id_of, is_gone
 from goldbake.clouds.azure.session import Azure
 from goldbake.clouds.azure.types import default_types
 from goldbake.clouds.failure import Failure, Scope, worst
@@ -49,6 +49,7 @@ _AT_ONCE = 8
 _CREATE_S = 1800.0
 """Longest wait for a create call. Azure itself gives up a machine whose system does not answer after 20 minutes."""
 _DISCARD_S = 600.0
+_LOOKS_S = (1.0, 2.0, 4.0, 8.0)
 
 
 class AzureLauncher:
@@ -221,7 +222,7 @@ class AzureLauncher:
         self._note(spec.launch_id, named, MACHINE)
         try:
             poller = calls.begin_create_or_update(group, named, VirtualMachine(body))
-            item = finished(poller, doing=doing, place=str(place), patience=_CREATE_S)
+            item = finished(poller, doing=doing, place=str(place), patience=_CREATE_S) or calls.get(group, named)
         except AzureError as error:
             raise self._left(failure(error, doing=doing, place=str(place)), MACHINE, group, named, place, 1) from error
         except Failure as found:
@@ -241,7 +242,7 @@ class AzureLauncher:
             raise self._left(failure(error, doing=doing, place=str(place)), SET, group, named, place, count) from error
         except Failure as found:
             said = found
-        good, bad = answers.sorted_out(self._of_set(group, named, place))
+        good, bad = answers.sorted_out(self._of_set(group, named, place, 0 if said else count))
         missing = answers.shortage(good, bad, count, place, kind, said)
         if not good and missing is not None:
             raise self._left(missing, SET, group, named, place, count)
@@ -250,12 +251,18 @@ class AzureLauncher:
         noticed = self._noticed(missing, place, count) if missing is not None else None
         return Created(self._described(spec, numbers, good, group), noticed)
 
-    def _of_set(self, group: str, named: str, place: Place) -> list[Any]:
-        """The VMs of a scale set, with their states. Raises Failure."""
-        try:
-            return list(listing.made(self._azure, group, named, SET))
-        except AzureError as error:
-            raise failure(error, doing="look at what was started", place=str(place)) from error
+    def _of_set(self, group: str, named: str, place: Place, wanted: int) -> list[Any]:
+        """The VMs of a scale set, with their states; looks again for a while when Azure does not list as many as it has made. Raises Failure."""
+        found = list[Any]()
+        for pause in _LOOKS_S:
+            try:
+                found = listing.made(self._azure, group, named, SET)
+            except AzureError as error:
+                raise failure(error, doing="look at what was started", place=str(place)) from error
+            if len(found) >= wanted:
+                break
+            threading.Event().wait(pause)
+        return found
 
     def _told(self, found: Failure, group: str, named: str, doing: str, place: Place) -> Failure:
         """An operation may fail without saying why: then the machine tells."""
@@ -271,14 +278,17 @@ class AzureLauncher:
         return found
 
     def _left(self, found: Failure, kind: Kind, group: str, named: str, place: Place, count: int) -> Failure:
-        """Nothing of a failed try stays, since Azure keeps a machine that it could not place. Returns the failure with what is known of it."""
-        if found.scope not in (Scope.ACCOUNT, Scope.REQUEST):  # else the launch ends, and everything goes
+        """Nothing of a failed try stays, since Azure keeps a machine that it could not place. Returns the failure with what is known of it.
+
+        What ends the whole launch is removed with it.
+        """
+        if found.scope not in (Scope.ACCOUNT, Scope.REQUEST):
             self._discard(kind, group, named, place)
         return self._noticed(found, place, count)
 
     def _discard(self, kind: Kind, group: str, named: str, place: Place) -> None:
         """Remove what is not wanted; if this fails, destroy finds it."""
-        resource_id = f"/subscriptions/{self._azure.subscription}/resourceGroups/{group}/providers/{kind.provided}/{named}"
+        resource_id = id_of(kind, self._azure.subscription, group, named)
         doing = f"delete the {kind.name} {named}, which failed"
         try:
             finished(delete(self._azure, kind, resource_id), doing=doing, place=str(place), patience=_DISCARD_S)

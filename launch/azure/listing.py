@@ -13,7 +13,21 @@ from azure.mgmt.network import NetworkManagementClient
 
 from goldbake.clouds import tags
 from goldbake.clouds.azure.answers import word
-from goldbake.clouds.azure.resources import GROUP, MACHINE, PREFIX, SET, Kind, groups, is_going, is_gone, kind_of, parts, tagged, within
+from goldbake.clouds.azure.resources import (
+    GROUP,
+    MACHINE,
+    PREFIX,
+    SET,
+    Kind,
+    groups,
+    id_of,
+    is_going,
+    is_gone,
+    kind_of,
+    parts,
+    tagged,
+    within,
+)
 from goldbake.config.model import Cloud
 from launch.azure.watch import seen
 from launch.base import Instance, Resource
@@ -52,7 +66,7 @@ def resources(azure: Azure, subscription: str, launch_id: str | None) -> Iterato
     if launch_id is not None:
         theirs |= {group: {launch_of(found): found} for group, found in ours.items()}
     for group, launches in theirs.items():
-        for item in within(azure, group, subscription):
+        for item in _inside(azure, group, subscription):
             kind, given = kind_of(item), launches.get(_launch_in(str(item.name)))
             if kind and given and item.id.lower() not in seen and (group not in ours or kind is MACHINE):
                 yield _resource(kind.name, item, given)
@@ -87,8 +101,8 @@ def made(azure: Azure, group: str, name: str, kind: Kind) -> list[Any]:
     try:
         if kind is MACHINE:
             return [calls.get(group, name, expand="instanceView")]
-        of_set = f"/subscriptions/{azure.subscription}/resourceGroups/{group}/providers/{SET.provided}/{name}"
-        return list(calls.list(group, filter=f"'virtualMachineScaleSet/id' eq '{of_set}'", expand="instanceView"))
+        of_set = f"'virtualMachineScaleSet/id' eq '{id_of(SET, azure.subscription, group, name)}'"
+        return list(calls.list(group, filter=of_set, expand="instanceView"))
     except AzureError as error:
         if is_gone(error):
             return []
@@ -170,6 +184,16 @@ def _mark(launch_id: str | None) -> tuple[str, str]:
 def _is_ours(found: Mapping[str, str], launch_id: str | None) -> bool:
     """Launches and bakes have an end, results of bakes have not."""
     return found.get(tags.MANAGED_BY) == tags.OWNER and tags.EXPIRES in found and launch_id in (None, launch_of(found))
+
+
+def _inside(azure: Azure, group: str, subscription: str) -> list[Any]:
+    """What is in a group; nothing when it has gone since it was listed. Raises what the call raises."""
+    try:
+        return list(within(azure, group, subscription))
+    except AzureError as error:
+        if is_gone(error):
+            return []
+        raise
 
 
 def _launch_in(name: str) -> str:

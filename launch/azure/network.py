@@ -14,7 +14,7 @@ from azure.mgmt.network.models import NatGateway, NetworkSecurityGroup, PublicIP
 
 from goldbake.clouds.azure.errors import failure
 from goldbake.clouds.azure.operations import finished
-from goldbake.clouds.azure.resources import ADDRESS, GATEWAY, NETWORK, RULES, Kind, delete, is_gone, parts
+from goldbake.clouds.azure.resources import ADDRESS, GATEWAY, NETWORK, RULES, Kind, delete, id_of, is_gone, parts
 from goldbake.clouds.failure import Failure
 from goldbake.errors import UsageError
 from launch.azure.request import Site, group_name
@@ -114,17 +114,19 @@ class Networks:
             "properties": {"addressSpace": {"addressPrefixes": [_SPACE]}, "subnets": [{"name": "agents", "properties": subnet}]},
         }
         calls = self._azure.client(NetworkManagementClient).virtual_networks
-        poller = calls.begin_create_or_update(group, _named(spec, region), VirtualNetwork(body))
-        return f"{self._id(NETWORK, poller, region)}/subnets/agents"
+        name = _named(spec, region)
+        return f"{self._id(NETWORK, group, name, region, calls.begin_create_or_update(group, name, VirtualNetwork(body)))}/subnets/agents"
 
     def _gateway(self, spec: LaunchSpec, group: str, region: str) -> str:
         network = self._azure.client(NetworkManagementClient)
         common = {"location": region, "tags": spec.tags(), "sku": {"name": "Standard"}}
         address = common | {"properties": {"publicIPAllocationMethod": "Static", "publicIPAddressVersion": "IPv4"}}
-        made = network.public_ip_addresses.begin_create_or_update(group, _named(spec, region, "nat-ip"), PublicIPAddress(address))
-        gateway = common | {"properties": {"publicIpAddresses": [{"id": self._id(ADDRESS, made, region)}]}}
-        poller = network.nat_gateways.begin_create_or_update(group, _named(spec, region, "nat"), NatGateway(gateway))
-        return self._id(GATEWAY, poller, region)
+        name = _named(spec, region, "nat-ip")
+        poller: Any = network.public_ip_addresses.begin_create_or_update(group, name, PublicIPAddress(address))
+        gateway = common | {"properties": {"publicIpAddresses": [{"id": self._id(ADDRESS, group, name, region, poller)}]}}
+        name = _named(spec, region, "nat")
+        poller = network.nat_gateways.begin_create_or_update(group, name, NatGateway(gateway))
+        return self._id(GATEWAY, group, name, region, poller)
 
     def _rules(self, spec: LaunchSpec, group: str, region: str) -> str:
         """Rules of this launch alone, which let SSH in; what they do not name stays closed."""
@@ -143,13 +145,14 @@ class Networks:
         }
         body = {"location": region, "tags": spec.tags(), "properties": {"securityRules": [rule]}}
         calls = self._azure.client(NetworkManagementClient).network_security_groups
-        return self._id(RULES, calls.begin_create_or_update(group, _named(spec, region, "ssh"), NetworkSecurityGroup(body)), region)
+        name = _named(spec, region, "ssh")
+        return self._id(RULES, group, name, region, calls.begin_create_or_update(group, name, NetworkSecurityGroup(body)))
 
-    def _id(self, kind: Kind, poller: Any, region: str) -> str:
-        """The id of what was made, which is remembered for the case that this region is left."""
-        made = finished(poller, doing=f"make the {kind.name} of the agents", place=region, patience=_PATIENCE_S)
-        found = str(made.id)
+    def _id(self, kind: Kind, group: str, name: str, region: str, poller: Any) -> str:
+        """The id of what is being made, which is remembered for the case that this region is left."""
+        found = id_of(kind, self._azure.subscription, group, name)
         self._made.setdefault(region, []).append((kind, found))
+        finished(poller, doing=f"make the {kind.name} of the agents", place=region, patience=_PATIENCE_S)
         return found
 
 

@@ -89,6 +89,11 @@ def parts(resource_id: str) -> Parts:
     return Parts(found["subscription"], found["group"] or "", tuple(words[2::2]))
 
 
+def id_of(kind: Kind, subscription: str, group: str, name: str) -> str:
+    """The id of what is in a resource group."""
+    return f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{kind.provided}/{name}"
+
+
 def groups(azure: Azure, key: str, value: str, subscription: str = "") -> Iterator[Any]:
     """The resource groups with a tag. Raises what the call raises."""
     return iter(azure.client(ResourceManagementClient, subscription).resource_groups.list(filter=_with_tag(key, value)))

@@ -40,6 +40,9 @@ DEFINITION = f"{GALLERY}/images/gpu-agent"
 VERSION = f"{DEFINITION}/versions/1.0.0"
 MACHINE, SET, GROUP = "Microsoft.Compute/virtualMachines", "Microsoft.Compute/virtualMachineScaleSets", "Microsoft.Resources/resourceGroups"
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop me"
+"""The public half of a key pair that anybody can make: its private half is 32 zeros."""
+
 
 @dataclass
 class RunningAgents:
@@ -101,22 +104,20 @@ class Field:
             new_id=lambda: launch_id,
         )
 
-    def fleet(self, count: int = 1, **options: Any) -> Callable[[str], Fleet]:
-        """A launch up to its create calls, which a test may make as often as it likes under new ids: what comes before is done once."""
-        spec = LaunchSpec(
-            "l0", Cloud.AZURE, "gpu-agent", VERSION, "", "", count, "goldbake", "", 4_000_000_000, Secret(PAT), {HOME: VERSION}
+    def spec(self, launch_id: str = "l1", count: int = 1) -> LaunchSpec:
+        expires = int(time.time()) + 3600
+        return LaunchSpec(
+            launch_id, Cloud.AZURE, "gpu-agent", VERSION, "", "", count, "goldbake", "", expires, Secret(PAT), {HOME: VERSION}
         )
-        launcher, progress, journal = self.launcher(**options), Progress(self.said), journal_of(self.paths)
+
+    def fleet(self, launch_id: str = "l1", count: int = 1, **options: Any) -> Fleet:
+        """A launch without the service around it: nothing is removed when it fails."""
+        spec = self.spec(launch_id, count)
+        launcher, progress, journal = self.launcher(**{"key": KEY, **options}), Progress(self.said), journal_of(self.paths)
         launcher.prepare(spec, progress)
-        noted = Entry(
-            "l0", Cloud.AZURE, "gpu-agent", "", "", "", 7, "goldbake", count, 0.0, spec.expires, options=dict(launcher.remembers(spec))
-        )
-
-        def begin(launch_id: str) -> Fleet:
-            journal.write(replace(noted, launch_id=launch_id))
-            return Fleet(replace(spec, launch_id=launch_id), launcher, self.directory, 7, journal, progress, timeout=5)
-
-        return begin
+        noted = dict(launcher.remembers(spec))
+        journal.write(Entry(launch_id, Cloud.AZURE, "gpu-agent", "", "", "", 7, "goldbake", count, 0.0, spec.expires, options=noted))
+        return Fleet(spec, launcher, self.directory, 7, journal, progress, timeout=5)
 
     def plan(self, launch_id: str = "l1") -> RemovalPlan:
         return service.plan_destroy(self.paths, [Cloud.AZURE], launch_id, launchers={Cloud.AZURE: self.launcher()})

@@ -17,14 +17,11 @@ from launch.azure.launcher import GROUP as GROUP_OPTION
 from launch.azure.request import USER
 from launch.base import ACCOUNT, REGIONS, Market
 from tests.fakes.azure import SUBSCRIPTION, Resource
-from tests.unit.launch.azure.conftest import ABROAD, GROUP, HOME, MACHINE, PAT, SET, TYPE, VERSION, Field, gallery, record
+from tests.unit.launch.azure.conftest import ABROAD, GROUP, HOME, KEY, MACHINE, PAT, SET, TYPE, VERSION, Field, gallery, record
 
 TAGS = {"managed-by", "goldbake-launch", "goldbake-image", "goldbake-expires"}
 DISK, INTERFACE, ADDRESS = "Microsoft.Compute/disks", "Microsoft.Network/networkInterfaces", "Microsoft.Network/publicIPAddresses"
 NETWORK, GATEWAY, RULES = "Microsoft.Network/virtualNetworks", "Microsoft.Network/natGateways", "Microsoft.Network/networkSecurityGroups"
-
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop me"
-"""The public half of a key pair that anybody can make: its private half is 32 zeros."""
 
 
 def given_group(field: Field, name: str = "theirs") -> str:

@@ -19,7 +19,7 @@ from goldbake.clouds.azure import permissions, quotas
 from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import failure
 from goldbake.clouds.azure.resources import is_gone, parts
-from goldbake.clouds.azure.role import PROVIDERS
+from goldbake.clouds.azure.role import PROVIDERS, SCHEDULES
 from goldbake.clouds.azure.session import Azure
 from goldbake.clouds.azure.shortage import PAGE, REGIONAL, SPOT, Shortage
 from goldbake.clouds.azure.skus import Sku, skus
@@ -201,13 +201,13 @@ def _clock(date: str, now: float) -> Iterator[Finding]:
 
 
 def _providers(azure: Azure) -> Iterator[Finding]:
-    for name in PROVIDERS:
+    for name in (*PROVIDERS, SCHEDULES):
         try:
             state = str(azure.client(ResourceManagementClient).providers.get(name).registration_state or "")
         except AzureError as error:
             raise failure(error, doing=f"look at the provider {name}", place="the subscription") from error
         fix = "" if state == "Registered" else f"`az provider register --namespace {name} --wait`, by somebody who may"
-        yield Finding(f"provider {name}", state, fix)
+        yield Finding(f"provider {name}", state, fix, required=name in PROVIDERS)
 
 
 def _galleries(azure: Azure, here: _Region) -> Iterator[Finding]:

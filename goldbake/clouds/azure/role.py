@@ -73,6 +73,9 @@ ACTIONS: Mapping[str, Collection[Purpose]] = {
     "Microsoft.Compute/virtualMachines/read": _REMOVERS,
     "Microsoft.Compute/virtualMachines/retrieveBootDiagnosticsData/action": _MAKERS,
     "Microsoft.Compute/virtualMachines/write": _MAKERS,
+    "Microsoft.DevTestLab/schedules/delete": (_LAUNCH, _DESTROY),
+    "Microsoft.DevTestLab/schedules/read": (_LAUNCH, _DESTROY),
+    "Microsoft.DevTestLab/schedules/write": (_LAUNCH,),
     "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action": (Purpose.IDENTITY,),
     "Microsoft.ManagedIdentity/userAssignedIdentities/read": (Purpose.IDENTITY,),
     "Microsoft.Network/locations/operationResults/read": _REMOVERS,
@@ -107,7 +110,7 @@ ACTIONS: Mapping[str, Collection[Purpose]] = {
     "Microsoft.Resources/deployments/write": (_BAKE,),
     "Microsoft.Resources/subscriptions/locations/read": (_LAUNCH, _DOCTOR),
     "Microsoft.Resources/subscriptions/operationresults/read": _REMOVERS,
-    "Microsoft.Resources/subscriptions/providers/read": (_DOCTOR,),
+    "Microsoft.Resources/subscriptions/providers/read": (_LAUNCH, _DOCTOR),
     "Microsoft.Resources/subscriptions/read": _ALL,
     "Microsoft.Resources/subscriptions/resourceGroups/delete": _REMOVERS,
     "Microsoft.Resources/subscriptions/resourceGroups/read": _ALL,
@@ -119,6 +122,8 @@ ACTIONS: Mapping[str, Collection[Purpose]] = {
 
 PROVIDERS = ("Microsoft.Compute", "Microsoft.Network")
 """What has to be registered in the subscription before anything can be made in it; Microsoft.Resources always is."""
+SCHEDULES = "Microsoft.DevTestLab"
+"""What Azure's auto-shutdown belongs to: without it a machine whose time is over is billed until somebody deletes it."""
 
 
 def actions(purposes: Collection[Purpose] = tuple(Purpose)) -> tuple[str, ...]:

@@ -185,6 +185,13 @@ def test_a_provider_that_is_not_registered(fake_azure: FakeAzure, azure: Azure, 
     assert fake_azure.titles() == [], "doctor registers nothing"
 
 
+def test_the_provider_of_auto_shutdown_is_told_but_not_needed(fake_azure: FakeAzure, azure: Azure) -> None:
+    fake_azure.book.unregistered.add("microsoft.devtestlab")
+    rows = _look(azure)
+    assert _bad(rows) == []
+    assert "az provider register --namespace Microsoft.DevTestLab" in _only(rows, "provider Microsoft.DevTestLab").fix
+
+
 def test_lacking_permissions_are_named_by_kind_with_what_needs_them(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.granted = ["*"]
     fake_azure.book.denied = {"Microsoft.Compute/virtualMachines/write", "Microsoft.Compute/virtualMachines/deallocate/action"}

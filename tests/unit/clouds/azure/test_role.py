@@ -57,10 +57,10 @@ def test_a_call_that_is_not_in_the_role_would_be_found(tmp_path: Path, known: Kn
 def test_every_action_is_one_that_a_call_of_the_sdk_or_of_packer_needs(known: Known) -> None:
     by_sdk = {action.lower() for action in known.values()}
     others = {action for action in role.ACTIONS if action.lower() not in by_sdk}
-    # what has no call of its own in these clients: joining, instance views, polling, deployments of templates, identities
+    # what has no call of its own in these clients: joining, instance views, polling, deployments of templates, identities, schedules
     allowed = re.compile(
         r".*/(join|assign)/action|.*/instanceView/read|.*/locations/(operations|operationResults)/read|Microsoft\.Resources/deployments/.*"
-        r"|Microsoft\.Resources/subscriptions/operationresults/read|Microsoft\.ManagedIdentity/.*"
+        r"|Microsoft\.Resources/subscriptions/operationresults/read|Microsoft\.ManagedIdentity/.*|Microsoft\.DevTestLab/schedules/.*"
     )
     assert {action for action in others if not allowed.fullmatch(action)} == set()
 

@@ -1,7 +1,7 @@
 """The subscription that the tests of Azure use: the fake's, or a real one with `GOLDBAKE_REAL_AZURE=1`.
 
-A real run needs credentials of azure-identity's default chain, `AZURE_SUBSCRIPTION_ID`, a gallery (`GOLDBAKE_REAL_AZURE_GALLERY`, as GROUP/GALLERY), an
-organization in `AZP_URL` with `AZP_TOKEN`, and costs money: one build VM for at most an hour and three GPU VMs of the cheapest size
+A real run needs credentials of azure-identity's default chain, `AZURE_SUBSCRIPTION_ID`, the gallery that images.yaml names, an organization in
+`AZP_URL` with `AZP_TOKEN`, and costs money: one build VM for at most an hour and three GPU VMs of the cheapest size
 (`GOLDBAKE_REAL_AZURE_SIZE`, by default Standard_NC4as_T4_v3) for at most 30 minutes, below 3 US dollars in all at the prices of 2026, and one image
 version for the minutes until the test removes it. Every resource carries the tags and the end that `./inv reap --cloud azure` goes by.
 """
@@ -21,7 +21,6 @@ from tests.fakes.azure import FakeAzure
 IS_REAL = os.environ.get("GOLDBAKE_REAL_AZURE") == "1"
 REAL_TTL_S = 1800
 REAL_SIZE = os.environ.get("GOLDBAKE_REAL_AZURE_SIZE", "Standard_NC4as_T4_v3")
-GROUP, _, GALLERY = os.environ.get("GOLDBAKE_REAL_AZURE_GALLERY", "goldbake-images/goldbake").partition("/")
 
 only_real = pytest.mark.skipif(not IS_REAL, reason="costs money: set GOLDBAKE_REAL_AZURE=1, see tests/integration/azureaccount.py")
 only_fake = pytest.mark.skipif(IS_REAL, reason="needs what only the fake can do")

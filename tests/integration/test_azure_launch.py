@@ -19,9 +19,12 @@ from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.compute import models as compute
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.resource.resources.models import ResourceGroup
+from google.cloud import compute_v1
 
 from goldbake.clouds.azure.session import Azure
 from goldbake.clouds.failure import Failure
+from goldbake.clouds.gcp.operations import finished
+from goldbake.clouds.gcp.session import Gcp
 from goldbake.config.model import Cloud, Image
 from goldbake.images import azure_gallery
 from goldbake.log import Progress
@@ -32,8 +35,11 @@ from launch import service
 from launch.base import CloudOptions
 from launch.service import LaunchReport, LaunchRequest
 from sim.azdo import SimulatedAzureDevOps
+from tests.fakes import gcp as google
+from tests.fakes.aws import REGION, FakeAws
 from tests.fakes.azure import SUBSCRIPTION, FakeAzure, Resource
-from tests.integration import azureaccount
+from tests.fakes.gcp import FakeGcp
+from tests.integration import awsaccount, azureaccount, gcpaccount
 from tests.integration.azureworld import ResourceManager
 from tests.integration.conftest import BakedImage
 from tests.integration.machines import FAST, until
@@ -220,6 +226,61 @@ def test_ctrl_c_while_machines_boot_leaves_nothing(field: Field, tmp_path: Path)
     assert b"Traceback" not in said, said.decode()
     assert field.azdo.pat.encode() not in said
     until("the containers have ended", lambda: not any(one.is_running for one in field.world.machines), 30)
+
+
+def test_the_first_cloud_with_room_gets_the_launch_and_the_others_keep_nothing(field: Field) -> None:
+    with FakeAws() as aws, awsaccount.environment(aws), FakeGcp() as gcp, gcpaccount.environment(gcp):
+        _record(field, Cloud.AWS, _ami(), REGION)
+        _record(field, Cloud.GCP, _google_image(gcp), "global")
+        for zone in "abcdf":
+            for spot in (False, True):
+                aws.book.capacity[f"{REGION}{zone}", "g5.xlarge", spot] = 0
+                gcp.capacity[f"us-central1-{zone}", "g2-standard-4", spot] = 0
+        env = os.environ | {"GOLDBAKE_HOME": str(field.paths.state.parent), "AZP_TOKEN": field.azdo.pat, "AZP_URL": field.azdo.url}
+        types = f"aws:g5.xlarge,gcp:g2-standard-4,azure:{SIZE}"
+        words = ["launch", "--cloud", "aws,gcp,azure", "--image", "plain", "--instance-type", types, "--public-ip", "--json"]
+        done = subprocess.run(
+            [sys.executable, "-m", "invoke", "--search-root", str(PROJECT), *words, "--ca", str(field.azdo.ca_path)],
+            cwd=PROJECT, env=env, capture_output=True, text=True, check=False, timeout=180,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        try:
+            assert report["cloud"] == "azure"
+            assert [one["online"] for one in report["instances"]] == [True]
+            tried = {one["cloud"]: one["why"] for one in report["tried"]}
+            assert list(tried) == ["aws", "gcp"]
+            assert "InsufficientInstanceCapacity" in tried["aws"]
+            assert "ZONE_RESOURCE_POOL_EXHAUSTED" in tried["gcp"]
+            assert awsaccount.left() == []
+            assert gcpaccount.left(gcp.project) == []
+        finally:
+            field.destroy(report["launch"])
+        assert aws.crashes == []
+        assert gcp.crashes == []
+
+
+def _ami() -> str:
+    disk: Any = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 16, "VolumeType": "gp3"}}
+    made = awsaccount.ec2().register_image(
+        Name="plain", RootDeviceName="/dev/xvda", Architecture="x86_64", VirtualizationType="hvm", BootMode="uefi-preferred", EnaSupport=True,
+        BlockDeviceMappings=[disk],
+    )  # fmt: skip
+    return str(made["ImageId"])
+
+
+def _google_image(fake: FakeGcp) -> str:
+    gcp = Gcp(fake.project)
+    image = compute_v1.Image(name="plain", source_image=google.NEWEST_DEBIAN.id)
+    finished(
+        gcp, gcp.client(compute_v1.ImagesClient).insert_unary(project=gcp.project, image_resource=image), doing="an image", patience=60
+    )
+    return f"projects/{gcp.project}/global/images/plain"
+
+
+def _record(field: Field, cloud: Cloud, artifact: str, region: str) -> None:
+    (like,) = [one for one in Records(field.paths.records).all() if one.cloud is Cloud.AZURE and one.image == "plain"]
+    Records(field.paths.records).add(like.model_copy(update={"cloud": cloud, "artifact": artifact, "region": region}))
 
 
 def _assert_sealed(field: Field, name: str) -> None:

@@ -64,11 +64,8 @@ _START = (
 
 CALLS: Mapping[str, Needs] = {
     "compute.acceleratorTypes.aggregatedList": Needs((_BAKE, _LAUNCH, _DOCTOR), ("compute.acceleratorTypes.list",)),
-    "compute.acceleratorTypes.list": Needs((_BAKE, _LAUNCH, _DOCTOR), ("compute.acceleratorTypes.list",)),
     "compute.disks.aggregatedList": Needs((_BAKE, _LAUNCH, _DESTROY), ("compute.disks.list",)),
     "compute.disks.delete": Needs((_BAKE, _DESTROY), ("compute.disks.delete",)),
-    "compute.disks.get": Needs((_BAKE, _DESTROY), ("compute.disks.get",)),
-    "compute.disks.list": Needs((_BAKE, _DESTROY), ("compute.disks.list",)),
     "compute.firewalls.delete": Needs((_DESTROY,), ("compute.firewalls.delete", "compute.networks.updatePolicy")),
     "compute.firewalls.get": Needs((_LAUNCH, _DESTROY), ("compute.firewalls.get",)),
     "compute.firewalls.insert": Needs((_LAUNCH,), ("compute.firewalls.create", "compute.networks.updatePolicy")),
@@ -81,9 +78,7 @@ CALLS: Mapping[str, Needs] = {
     "compute.images.get": Needs(_ALL, ("compute.images.get",)),
     "compute.images.getFromFamily": Needs(_ALL, ("compute.images.getFromFamily",)),
     "compute.images.getIamPolicy": Needs((_BAKE,), ("compute.images.getIamPolicy",)),
-    "compute.images.insert": Needs(
-        (_BAKE,), ("compute.disks.use", "compute.disks.useReadOnly", "compute.images.create", "compute.images.setLabels")
-    ),
+    "compute.images.insert": Needs((_BAKE,), ("compute.disks.useReadOnly", "compute.images.create", "compute.images.setLabels")),
     "compute.images.list": Needs((_BAKE, _LAUNCH, _DESTROY, _DOCTOR), ("compute.images.list",)),
     "compute.images.patch": Needs((_BAKE,), ("compute.images.update",)),
     "compute.images.setIamPolicy": Needs((_BAKE,), ("compute.images.setIamPolicy",)),
@@ -93,16 +88,12 @@ CALLS: Mapping[str, Needs] = {
     "compute.instances.get": Needs((_BAKE, _LAUNCH, _DESTROY), ("compute.instances.get",)),
     "compute.instances.getSerialPortOutput": Needs(_MAKERS, ("compute.instances.getSerialPortOutput",)),
     "compute.instances.insert": Needs(_MAKERS, _START),
-    "compute.instances.list": Needs((_BAKE, _LAUNCH, _DESTROY), ("compute.instances.list",)),
     "compute.instances.setMetadata": Needs((_LAUNCH,), ("compute.instances.setMetadata",)),
     "compute.machineTypes.aggregatedList": Needs((_BAKE, _LAUNCH, _DOCTOR), ("compute.machineTypes.list",)),
     "compute.machineTypes.get": Needs((_BAKE, _LAUNCH, _DOCTOR), ("compute.machineTypes.get",)),
-    "compute.machineTypes.list": Needs((_BAKE, _LAUNCH, _DOCTOR), ("compute.machineTypes.list",)),
     "compute.networks.get": Needs((_BAKE, _LAUNCH, _DOCTOR), ("compute.networks.get",)),
-    "compute.networks.list": Needs((_LAUNCH, _DOCTOR), ("compute.networks.list",)),
     "compute.projects.get": Needs((_BAKE, _LAUNCH, _DOCTOR), ("compute.projects.get",)),
     "compute.regionInstances.bulkInsert": Needs((_LAUNCH,), _START),
-    "compute.regionOperations.get": Needs((_LAUNCH, _DESTROY), ("compute.regionOperations.get",)),
     "compute.regionOperations.wait": Needs((_LAUNCH, _DESTROY), ("compute.regionOperations.get",)),
     "compute.regions.get": Needs((_BAKE, _LAUNCH, _DOCTOR), ("compute.regions.get",)),
     "compute.regions.list": Needs((_LAUNCH, _DOCTOR), ("compute.regions.list",)),
@@ -115,7 +106,6 @@ CALLS: Mapping[str, Needs] = {
     "compute.zones.get": Needs((_BAKE, _LAUNCH, _DOCTOR), ("compute.zones.get",)),
     "compute.zones.list": Needs((_BAKE, _LAUNCH, _DOCTOR), ("compute.zones.list",)),
     "cloudbilling.projects.getBillingInfo": Needs((_DOCTOR,), ("resourcemanager.projects.get",)),
-    "cloudresourcemanager.v3.projects.get": Needs((_DOCTOR,), ("resourcemanager.projects.get",)),
     "cloudresourcemanager.v3.projects.testIamPermissions": Needs((_DOCTOR,)),
     "serviceusage.services.batchGet": Needs((_DOCTOR,), ("serviceusage.services.get", "serviceusage.services.use")),
 }

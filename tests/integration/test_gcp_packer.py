@@ -10,7 +10,7 @@ import pytest
 
 from goldbake.config.model import Cloud
 from goldbake.errors import Exit
-from tests.fakes.gcp import NEWEST_DEBIAN, Call, FakeGcp
+from tests.fakes.gcp import NEWEST_DEBIAN, NUMBER, Call, FakeGcp
 from tests.integration import cloudshop, gcpaccount
 from tests.integration.cloudshop import CloudShop
 from tests.integration.conftest import BakedImage
@@ -26,6 +26,15 @@ pytestmark = [
 ]
 
 
+SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+INSIDE = (
+    "{spot: true, machine_type: n1-standard-4, accelerator: nvidia-tesla-t4, accelerator_count: 2, address: private, subnet: default, "
+    f"network_tags: [builds], service_account: {NUMBER}-compute@developer.gserviceaccount.com, scopes: ['{SCOPE}'], storage_location: us-central1, "
+    "guest_os_features: [IDPF], labels: {team: render}, share_with: ['domain:example.org']}"
+)
+"""What a build machine can have at once."""
+
+
 @dataclass(frozen=True)
 class Field:
     """The project, and a copy of ours with the image `small`."""
@@ -33,8 +42,8 @@ class Field:
     fake: FakeGcp
     shop: CloudShop
 
-    def bake(self, *words: str) -> Ended:
-        return self.shop.shop.bake("--cloud", "gcp", "--image", "small", "--force", *words)
+    def bake(self, image: str = "small") -> Ended:
+        return self.shop.shop.bake("--cloud", "gcp", "--image", image, "--force")
 
     def held(self) -> list[str]:
         """What is in the project besides finished images."""
@@ -47,6 +56,7 @@ def running(baked_image: BakedImage, tmp_path_factory: pytest.TempPathFactory) -
     shop = cloudshop.make(folder, baked_image, Cloud.GCP, "{}")
     shop.shop.script("touch-image", "touch /opt/small")
     shop.add_image("small", "{zones: [us-central1-a, us-central1-b]}", ["touch-image"])
+    shop.add_image("inside", INSIDE, ["touch-image"])
     with FakeGcp() as fake, gcpaccount.environment(fake) as patch, world(ComputeEngine(fake), folder / "world") as machines:
         host, port = machines.open_ssh()
         for name, value in {"ssh_host": host, "ssh_port": str(port), "reboot_pause": "1s"}.items():
@@ -72,6 +82,28 @@ def test_an_image_is_made_of_one_script(field: Field) -> None:
     ended = field.bake()
     assert ended.code == 0, ended.stderr
     assert ended.document()["artifact"].startswith(f"projects/{field.fake.project}/global/images/small-")
+
+
+def test_packer_asks_for_what_images_yaml_says(field: Field) -> None:
+    ended = field.bake("inside")
+    assert ended.code == 0, ended.stderr
+    (instance,) = [call.body for call in field.fake.calls if call.method == "compute.instances.insert"]
+    (image,) = [call.body for call in field.fake.calls if call.method == "compute.images.insert"]
+    assert instance["scheduling"]["preemptible"] is True
+    assert instance["scheduling"]["onHostMaintenance"] == "TERMINATE"
+    (cards,) = instance["guestAccelerators"]
+    assert cards["acceleratorType"].endswith("/zones/us-central1-a/acceleratorTypes/nvidia-tesla-t4")
+    assert cards["acceleratorCount"] == 2
+    (interface,) = instance["networkInterfaces"]
+    assert not any(interface.get("accessConfigs", ()))
+    assert interface["subnetwork"].endswith("/regions/us-central1/subnetworks/default")
+    assert instance["tags"]["items"] == ["builds"]
+    assert instance["serviceAccounts"] == [{"email": f"{NUMBER}-compute@developer.gserviceaccount.com", "scopes": [SCOPE]}]
+    assert instance["labels"]["team"] == image["labels"]["team"] == "render"
+    assert image["storageLocations"] == ["us-central1"]
+    assert {"IDPF", "GVNIC", "UEFI_COMPATIBLE"} <= {one["type"] for one in image["guestOsFeatures"]}
+    artifact = ended.document()["artifact"]
+    assert field.fake.book.iam[artifact]["bindings"] == [{"role": "roles/compute.imageUser", "members": ["domain:example.org"]}]
 
 
 def test_the_plugin_that_breaks_down_over_a_deprecation_leaves_no_image(field: Field) -> None:

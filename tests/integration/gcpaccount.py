@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from google.cloud import compute_v1
 
+from goldbake.clouds.gcp import role
+from goldbake.clouds.gcp.role import Purpose
 from goldbake.clouds.gcp.session import Gcp
 from tests.fakes.gcp import FakeGcp
 
@@ -64,3 +66,13 @@ def environment(fake: FakeGcp) -> Iterator[pytest.MonkeyPatch]:
         for name, value in fake.environment().items():
             patch.setenv(name, value)
         yield patch
+
+
+@contextmanager
+def least_rights(fake: FakeGcp, *purposes: Purpose) -> Iterator[None]:
+    """Whoever asks the fake has what the role gives for these purposes, and nothing else."""
+    fake.book.granted = frozenset(role.permissions(purposes))
+    try:
+        yield
+    finally:
+        fake.book.granted = None

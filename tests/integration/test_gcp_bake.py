@@ -15,6 +15,7 @@ import pytest
 from google.cloud import compute_v1
 
 from goldbake.clouds.gcp.operations import finished
+from goldbake.clouds.gcp.role import Purpose
 from goldbake.clouds.gcp.session import Gcp
 from goldbake.config.model import Cloud
 from goldbake.records import ImageRecord
@@ -65,7 +66,8 @@ def field(baked_image: BakedImage, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def baked(field: Field) -> ImageRecord:
     """The first bake; whoever asks for it first pays for it."""
-    return field.shop.baked()
+    with gcpaccount.least_rights(field.fake, Purpose.BAKE, Purpose.DESTROY):
+        return field.shop.baked()
 
 
 def test_a_bake_leaves_an_image_and_a_record_and_nothing_else(field: Field, baked: ImageRecord) -> None:
@@ -141,7 +143,8 @@ def test_a_second_bake_returns_the_same_record_and_starts_nothing(field: Field, 
 def test_an_image_with_a_red_check_goes_and_the_family_stays_as_it_was(field: Field, baked: ImageRecord) -> None:
     field.shop.shop.script("spoil-image", "mkdir /opt/packer-was-here")
     field.shop.add_image("spoilt", "{region: us-central1, family: gcp-distro}", ["spoil-image"])
-    code, _, said = field.shop.bake("spoilt")
+    with gcpaccount.least_rights(field.fake, Purpose.BAKE, Purpose.DESTROY):
+        code, _, said = field.shop.bake("spoilt")
     assert code == 3, said
     assert "nothing_of_packer_is_left" in said
     assert gcpaccount.left(field.fake.project) == []

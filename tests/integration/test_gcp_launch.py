@@ -19,6 +19,7 @@ from google.cloud import compute_v1
 
 from goldbake.clouds.failure import Failure
 from goldbake.clouds.gcp.operations import finished
+from goldbake.clouds.gcp.role import Purpose
 from goldbake.clouds.gcp.session import Gcp
 from goldbake.config.model import Cloud
 from goldbake.log import Progress
@@ -82,11 +83,13 @@ class Field:
             organization=self.azdo.url, pat=Secret(self.azdo.pat), cloud=Cloud.GCP, image=image, ca=self.azdo.ca_path, labels=FAST, ttl=3600,
             timeout=60, options=CloudOptions(types=("g2-standard-4",)),
         )  # fmt: skip
-        return service.launch(self.paths, Progress(self.said), replace(request, **changes))
+        with gcpaccount.least_rights(self.fake, Purpose.LAUNCH, Purpose.DESTROY):
+            return service.launch(self.paths, Progress(self.said), replace(request, **changes))
 
     def destroy(self, launch_id: str) -> None:
-        plan = service.plan_destroy(self.paths, [Cloud.GCP], launch_id)
-        report = service.destroy(self.paths, Progress(self.said), plan, Secret(self.azdo.pat), ca=self.azdo.ca_path)
+        with gcpaccount.least_rights(self.fake, Purpose.DESTROY):
+            plan = service.plan_destroy(self.paths, [Cloud.GCP], launch_id)
+            report = service.destroy(self.paths, Progress(self.said), plan, Secret(self.azdo.pat), ca=self.azdo.ca_path)
         report.require_nothing_left()
 
     def agents(self) -> dict[str, str]:

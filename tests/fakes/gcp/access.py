@@ -173,7 +173,8 @@ def _start(request: Request, body: Mapping[str, Any], where: str, target: str, n
         ("tags", "setTags"),
         ("serviceAccounts", "setServiceAccount"),
     ):
-        if body.get(key):
+        given = body.get(key)
+        if any(given) if isinstance(given, list) else given:  # Packer's plugin sends an empty service account for none
             yield f"compute.instances.{permission}", target
     for disk in body.get("disks", ()):
         if disk.get("initializeParams", {}).get("labels"):

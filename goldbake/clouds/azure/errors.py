@@ -41,6 +41,7 @@ _GENERIC = _WRAPPING | {"BadRequest", "Conflict", "Forbidden", "NotFound", "Reso
 """Codes that say nothing where a deeper or an outer one says something."""
 
 _ACTION = re.compile(r"perform action(?:\(s\))? '(?P<action>[^']+)' (?:over|on the linked) scope(?:\(s\))? '(?P<scope>[^']+)'")
+_SUBSCRIPTION = re.compile(r"/subscriptions/[^/]+")
 _WHO = re.compile(r"object id '(?P<who>[^']+)'")
 _PROVIDER = re.compile(r"namespace '(?P<provider>[\w.]+)'")
 _POLICIES = re.compile(r"Policy identifiers?: '(?P<found>\[.*\])'", re.DOTALL)
@@ -170,6 +171,8 @@ def _fillings(told: Said, place: str) -> dict[str, str]:
     for pattern in (_ACTION, _WHO, _PROVIDER):
         if (match := pattern.search(told.words)) is not None:
             filled |= match.groupdict()
+    of = _SUBSCRIPTION.match(filled["scope"])  # what the scope names may not be there yet: a role is given above it
+    filled["subscription"] = of[0] if of else "/subscriptions/$AZURE_SUBSCRIPTION_ID"
     return filled | _policy(told)
 
 

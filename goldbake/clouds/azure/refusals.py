@@ -1,6 +1,6 @@
 """The codes of Azure about capacity, quotas and machines that do not come up: how far each reaches, what it means, what to do.
 
-`{region}`, `{action}`, `{scope}`, `{who}`, `{provider}`, `{policy}` and `{assignment}` in a text stand for what the refusal is about. `errors.py` puts the tables
+`{region}`, `{action}`, `{scope}`, `{subscription}`, `{who}`, `{provider}`, `{policy}` and `{assignment}` in a text stand for what the refusal is about. `errors.py` puts the tables
 together, docs/reference/errors-azure.md is made of them.
 """
 
@@ -36,6 +36,11 @@ CAPACITY = (
         ),
     ),
     *rows(
+        Scope.ZONE,
+        CODES_PAGE,
+        ("AvailabilityZoneNotSupported", "This zone does not exist here, or does not offer this size.", MORE),
+    ),
+    *rows(
         Scope.REGION,
         KARPENTER,
         ("AllocationFailed", "Azure has no free machine of this size in this region.", MORE),
@@ -55,7 +60,6 @@ CAPACITY = (
         CODES_PAGE,
         ("LocationNotAvailableForResourceType", "This region does not offer this kind of resource.", "another --region"),
         ("LocationNotSupportAvailabilityZones", "This region has no availability zones.", "leave --zone out, or another --region"),
-        ("AvailabilityZoneNotSupported", "This zone does not exist here, or does not offer this size.", MORE),
         (
             "RequestDisallowedByAzure",
             "Azure lets this subscription use only certain regions, as it does with trial and student subscriptions.",

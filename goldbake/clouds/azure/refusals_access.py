@@ -16,10 +16,10 @@ IDENTITY = "azure-identity and azure-core, their exceptions"
 
 SIGN_IN = "sign in again (`az login`), or correct AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
 SECRET = "`az ad app credential reset --id $AZURE_CLIENT_ID` makes a new secret: set AZURE_CLIENT_SECRET (or ARM_CLIENT_SECRET) to it"
-ROLE = (
-    "give the role of docs/reference/azure-role.json: `az role assignment create --assignee-object-id {who} --role goldbake --scope {scope}`;"
-    " a new assignment needs some minutes; `./inv doctor --cloud azure` looks at each action"
-)
+_GIVE = "give the role of docs/reference/azure-role.json: `az role assignment create --assignee-object-id {who} --role goldbake --scope "
+_WAIT = "`; a new assignment needs some minutes; `./inv doctor --cloud azure` looks at each action"
+ROLE = f"{_GIVE}{{subscription}}{_WAIT}"
+LINKED = f"{_GIVE}{{scope}}{_WAIT}"
 REGISTER = "`az provider register --namespace {provider} --wait`, once for the subscription, by somebody who may"
 ACCEPT = "`az vm image terms accept --publisher PUBLISHER --offer OFFER --plan SKU`, with the names in Azure's words"
 SUBSCRIPTIONS = "`az account list --output table` shows the subscriptions of these credentials; see AZURE_SUBSCRIPTION_ID"
@@ -29,7 +29,7 @@ CREDENTIALS = (
         Scope.ACCOUNT,
         RBAC,
         ("AuthorizationFailed", "These credentials may not do {action} at {scope}.", ROLE),
-        ("LinkedAuthorizationFailed", "These credentials may not do {action} at {scope}, which the request also needs.", ROLE),
+        ("LinkedAuthorizationFailed", "These credentials may not do {action} at {scope}, which the request also needs.", LINKED),
         (
             "DenyAssignmentAuthorizationFailed",
             "A deny assignment forbids this, whatever the roles say.",

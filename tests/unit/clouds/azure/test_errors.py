@@ -17,7 +17,7 @@ from goldbake.errors import Exit
 from tests.unit.clouds.azure.answers import at_once, at_the_end, quota, with_body
 
 DOING, PLACE = "start a Standard_NC24ads_A100_v4", "eastus-1"
-FILLED = {"region", "action", "scope", "who", "provider", "policy", "assignment"}
+FILLED = {"region", "action", "scope", "subscription", "who", "provider", "policy", "assignment"}
 
 
 def _of(code: str, said: str = "", status: int = 0) -> Failure:
@@ -221,7 +221,7 @@ def test_a_refused_action_names_its_scope_and_the_role() -> None:
     )
     found = _failure(at_once(403, "AuthorizationFailed", said))
     assert f"may not do Microsoft.Compute/virtualMachines/write at {scope}" in found.message
-    assert f"az role assignment create --assignee-object-id oid-1 --role goldbake --scope {scope}" in found.hint
+    assert f"az role assignment create --assignee-object-id oid-1 --role goldbake --scope /subscriptions/s`" in found.hint
     assert "docs/reference/azure-role.json" in found.hint
 
 
@@ -233,6 +233,7 @@ def test_a_refused_action_on_something_linked_is_the_linked_one() -> None:
     )
     found = _of("LinkedAuthorizationFailed", said)
     assert "may not do Microsoft.Network/virtualNetworks/subnets/join/action at /b" in found.message
+    assert "--role goldbake --scope /b`" in found.hint
 
 
 def test_an_unregistered_provider_is_named_with_the_exact_command() -> None:

@@ -406,10 +406,21 @@ def bench_gcp(c: Context, count: int = 200, rounds: int = 3, json: bool = False)
     emit(report.figures(figures), figures, as_json=json)
 
 
+@task(help={"json": JSON, "count": "how many instances", "rounds": "measurements of each; the medians are compared"})
+@command
+def bench_azure(c: Context, count: int = 200, rounds: int = 3, json: bool = False) -> None:
+    """Measure against a fake of Azure: a launch of many instances against the same calls by hand, and a reap over every region."""
+    from goldbake.bench import azure as bench  # noqa: PLC0415
+
+    figures = bench.measure(Paths.from_environment(), Progress(), count, rounds)
+    emit(report.figures(figures), figures, as_json=json)
+
+
 namespace = Collection(bake, images, check, launch, instances, destroy, reap, demo, doctor, render, validate, pin, test, lint)
 _bench = Collection("bench")
 _bench.add_task(bench_bake, name="bake")
 _bench.add_task(bench_boot, name="boot")
 _bench.add_task(bench_aws, name="aws")
 _bench.add_task(bench_gcp, name="gcp")
+_bench.add_task(bench_azure, name="azure")
 namespace.add_collection(_bench)

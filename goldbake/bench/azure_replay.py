@@ -1,0 +1,102 @@
+"""The calls of a run once more, by a plain script: what they cost without anything around them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from azure.identity import DefaultAzureCredential
+from azure.mgmt.compute import ComputeManagementClient
+from azure.mgmt.network import NetworkManagementClient
+from azure.mgmt.resource.resources import ResourceManagementClient
+
+from goldbake.clouds.azure.session import setting
+
+_OPERATIONS = {
+    "Microsoft.Compute/skus": ("compute", "resource_skus"),
+    "Microsoft.Compute/galleries/images": ("compute", "gallery_images"),
+    "Microsoft.Compute/galleries/images/versions": ("compute", "gallery_image_versions"),
+    "Microsoft.Compute/virtualMachines": ("compute", "virtual_machines"),
+    "Microsoft.Compute/virtualMachineScaleSets": ("compute", "virtual_machine_scale_sets"),
+    "Microsoft.Network/virtualNetworks": ("network", "virtual_networks"),
+    "Microsoft.Network/networkInterfaces": ("network", "network_interfaces"),
+    "Microsoft.Network/networkSecurityGroups": ("network", "network_security_groups"),
+    "Microsoft.Network/publicIPAddresses": ("network", "public_ip_addresses"),
+    "Microsoft.Network/natGateways": ("network", "nat_gateways"),
+    "Microsoft.Resources/resourceGroups": ("resources", "resource_groups"),
+    "resources": ("resources", "resources"),
+}
+"""Type of resource → the client and its operations."""
+_QUERY = {
+    "$filter": "filter",
+    "$expand": "expand",
+    "statusOnly": "status_only",
+    "forceDeletion": "force_deletion",
+    "forceDeletionTypes": "force_deletion_types",
+}
+_HIDDEN = re.compile(r"\((\d+) characters\)")
+
+
+def run(calls: Sequence[Mapping[str, Any]]) -> None:
+    """Issue the calls of the fake's log one after the other. Polls, pages and the look at what was made are the SDK's own; so is the sign-in."""
+    credential, subscription = DefaultAzureCredential(), setting("SUBSCRIPTION_ID")
+    clients: dict[str, Any] = {
+        "compute": ComputeManagementClient(credential, subscription),
+        "network": NetworkManagementClient(credential, subscription),
+        "resources": ResourceManagementClient(credential, subscription),
+    }
+    made = ""
+    for call in calls:
+        is_own = call["what"] in ("token", "operation") or "$skiptoken" in call["query"] or (call["method"], call["path"]) == ("GET", made)
+        if is_own or call["code"]:
+            continue
+        if call["method"] == "PUT":
+            made = call["path"]
+        client, operations = _OPERATIONS[call["what"]]
+        _again(getattr(clients[client], operations), call)
+
+
+def _again(operations: Any, call: Mapping[str, Any]) -> None:
+    names = _names(call["path"])
+    given = {_QUERY[key]: value for key, value in call["query"].items() if key != "api-version"}
+    if "force_deletion" in given:
+        given["force_deletion"] = given["force_deletion"] == "true"
+    verbs: dict[str, Callable[[], Any]] = {
+        "PUT": lambda: _one(operations, "create_or_update")(*names, _whole(call["body"])),
+        "DELETE": lambda: _one(operations, "delete")(*names, **given),
+        "HEAD": lambda: operations.check_existence(*names),
+        "GET": lambda: operations.get(*names, **given) if call["name"] else list(_list(operations, names)(*names, **given)),
+    }
+    found = verbs[call["method"]]()
+    if hasattr(found, "result"):
+        found.result()
+
+
+def _one(operations: Any, name: str) -> Any:
+    return getattr(operations, f"begin_{name}", None) or getattr(operations, name)
+
+
+def _list(operations: Any, names: Sequence[str]) -> Any:
+    """That of a group, or that of the whole subscription."""
+    if names:
+        return getattr(operations, "list_by_resource_group", None) or operations.list
+    return getattr(operations, "list_all", None) or operations.list
+
+
+def _names(path: str) -> list[str]:
+    """The names in a path: of the group, and of what is in it."""
+    words = path.strip("/").split("/")[2:]
+    head = words[1:2] if words and words[0].lower() == "resourcegroups" else []
+    rest = words[words.index("providers") + 2 :] if "providers" in words else []
+    return head + rest[1::2]
+
+
+def _whole(value: Any) -> Any:
+    """A body of the log with something in the place of what it does not show."""
+    if isinstance(value, dict):
+        return {key: _whole(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    hidden = _HIDDEN.fullmatch(value) if isinstance(value, str) else None
+    return "A" * int(hidden[1]) if hidden else value

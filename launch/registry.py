@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from goldbake.config.load import load_config
 from goldbake.config.model import Cloud
+from goldbake.errors import ConfigError
 from goldbake.paths import Paths
 from launch.base import ACCOUNT, REGIONS, CloudOptions, Launcher
 from launch.journal import Journal
@@ -94,13 +96,22 @@ def _remembered(paths: Paths) -> Callable[[str], Mapping[str, str]]:
 
 
 def _accounts(paths: Paths, cloud: Cloud) -> Callable[[], Sequence[str]]:
-    """The projects or subscriptions that journals here name: what is past its time is looked for in those as well."""
+    """The projects or subscriptions that journals here and images.yaml name: what is past its time is looked for in those as well."""
 
     def accounts() -> Sequence[str]:
-        named = (entry.options.get(ACCOUNT, "") for entry in journal_of(paths).all() if entry.cloud is cloud)
-        return list(dict.fromkeys(filter(None, named)))
+        named = [entry.options.get(ACCOUNT, "") for entry in journal_of(paths).all() if entry.cloud is cloud]
+        return list(dict.fromkeys(filter(None, [*named, *_baked_in(paths, cloud)])))
 
     return accounts
+
+
+def _baked_in(paths: Paths, cloud: Cloud) -> list[str]:
+    """Where images.yaml bakes; nowhere when it cannot be read: what exists is removed all the same."""
+    try:
+        images = load_config(paths.images_yaml, paths.scripts).images.values()
+    except ConfigError:
+        return []
+    return [image.gcp.project if cloud is Cloud.GCP else image.azure.subscription for image in images if cloud in image.clouds]
 
 
 def _is_configured(cloud: Cloud) -> bool:

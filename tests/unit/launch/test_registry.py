@@ -19,6 +19,7 @@ from launch.base import ACCOUNT, Resource
 from launch.journal import BAKE
 from launch.registry import journal_of, launcher_for, launchers_for
 from launch.service import LaunchRequest
+from tests.unit.config.documents import GOOD, write
 from tests.unit.launch.conftest import run_launch
 from tests.unit.launch.foldercloud import FolderCloud
 
@@ -80,6 +81,15 @@ def test_a_launch_is_remembered_with_its_project(paths: Paths, cloud: FolderClou
     assert registry._accounts(paths, Cloud.GCP)() == ["mine", "yours"]
     assert registry._remembered(paths)("n2") == {ACCOUNT: "yours"}
     assert registry._remembered(paths)("nowhere") == {}
+
+
+def test_projects_that_images_yaml_bakes_in_are_looked_at_as_well(paths: Paths, tmp_path: Path) -> None:
+    """Of a bake that was killed there is no journal."""
+    elsewhere = replace(paths, project=tmp_path / "checkout")
+    elsewhere.project.mkdir()
+    assert registry._accounts(elsewhere, Cloud.GCP)() == []  # there is no images.yaml
+    write(elsewhere.project, GOOD.replace("clouds: [aws, local]", "clouds: [gcp]\n    gcp: {project: agents-417}"))
+    assert registry._accounts(elsewhere, Cloud.GCP)() == ["agents-417"]
 
 
 def test_a_cloud_that_is_named_needs_credentials(paths: Paths, no_credentials: None) -> None:

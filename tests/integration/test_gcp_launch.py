@@ -27,7 +27,7 @@ from goldbake.paths import PROJECT, Paths
 from goldbake.records import Checks, ImageRecord, Records
 from goldbake.secret import Secret
 from launch import service
-from launch.base import CloudOptions
+from launch.base import CloudOptions, Market
 from launch.service import LaunchReport, LaunchRequest
 from sim.azdo import SimulatedAzureDevOps
 from tests.fakes.gcp import NEWEST_DEBIAN, FakeGcp
@@ -165,6 +165,18 @@ def test_an_instance_that_powers_itself_off_stays_until_it_is_destroyed(field: F
     field.world.machine(started.instance.id).run("systemctl --no-block poweroff")
     until("the instance is terminated", lambda: field.fake.instance(started.instance.id)["status"] == "TERMINATED", 60)
     assert [one.id for one in service.instances(field.paths, [Cloud.GCP])] == [started.instance.id]
+    field.destroy(report.launch_id)
+
+
+def test_a_spot_instance_that_is_taken_back_goes_with_its_disk_and_only_its_agent_is_left(field: Field) -> None:
+    report = field.launch(options=CloudOptions(types=("g2-standard-4",), market=Market.SPOT_ONLY))
+    (started,) = report.started
+    machine = field.world.machine(started.instance.id)
+    assert field.fake.instance(started.instance.id)["scheduling"]["provisioningModel"] == "SPOT"
+    assert field.fake.preempt(started.instance.id) == "DELETED"
+    until("the container has ended", lambda: not machine.is_running, 30)
+    assert gcpaccount.left(field.fake.project) == []
+    assert list(field.agents()) == [started.agent]
     field.destroy(report.launch_id)
 
 

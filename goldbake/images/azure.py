@@ -20,12 +20,13 @@ from azure.mgmt.compute import models as compute
 from goldbake import proc
 from goldbake.clouds import tags as names
 from goldbake.clouds.azure.answers import word
-from goldbake.clouds.azure.errors import failure, recognised, refused
+from goldbake.clouds.azure.errors import failure, refused
 from goldbake.clouds.azure.operations import finished
 from goldbake.clouds.azure.quotas import explained
 from goldbake.clouds.azure.resources import VERSION, delete, is_gone, parts
 from goldbake.clouds.azure.session import Azure, setting
 from goldbake.clouds.azure.skus import skus
+from goldbake.clouds.azure.spoken import recognised
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.config import base_images
 from goldbake.config.azure import AzureSettings

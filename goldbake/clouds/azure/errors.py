@@ -37,7 +37,7 @@ QUOTA_CODES = frozenset(row.code for row in QUOTAS) | {"OperationNotAllowed"}
 _ANY_CASE = {row.code.lower(): row for row in ROWS}
 """The services do not agree on capital letters: OverConstrainedAllocationRequest."""
 _WRAPPING = frozenset(row.code for row in WRAPPERS)
-_GENERIC = _WRAPPING | {"BadRequest", "Conflict", "Forbidden", "NotFound", "ResourceOperationFailure", NO_CODE}
+GENERIC = _WRAPPING | {"BadRequest", "Conflict", "Forbidden", "NotFound", "ResourceOperationFailure", NO_CODE}
 """Codes that say nothing where a deeper or an outer one says something."""
 
 _ACTION = re.compile(r"perform action(?:\(s\))? '(?P<action>[^']+)' (?:over|on the linked) scope(?:\(s\))? '(?P<scope>[^']+)'")
@@ -57,15 +57,6 @@ def code_of(error: AzureError) -> str:
     return _told(_speaker(error)).code
 
 
-def recognised(text: str) -> str:
-    """The code in what Packer prints, which is a message with or without its JSON; empty when there is none that is known."""
-    found = [said for said in said_in_text(text) if _row(said.code, said.words) is not None]
-    if found:
-        return _best(found).code
-    words = [row.code for row in ROWS if re.search(rf"(?<![\w.]){re.escape(row.code)}(?![\w.])", text)]
-    return next((code for code in words if code not in _GENERIC), next(iter(words), ""))
-
-
 def failure(error: AzureError, *, doing: str, place: str) -> Failure:
     """What an error of the SDK means. `doing` is what was tried, as `start a Standard_NC4as_T4_v3`; `place` a region, or zone."""
     error = _speaker(error)
@@ -75,7 +66,7 @@ def failure(error: AzureError, *, doing: str, place: str) -> Failure:
     if told.code in names:  # the SDK's own: no answer, or one in which there is no code
         if status >= 500 or status == _TOO_MANY:
             return _refused(Said(str(status), told.words), doing=doing, place=place, status=status)
-        row = next((found for name in names if (found := _row(name, told.words)) is not None), None)
+        row = next((found for name in names if (found := row_of(name, told.words)) is not None), None)
         return _failure(row, told, f"could not {doing} in {place}", place)
     return _refused(told, doing=doing, place=place, status=status)
 
@@ -85,7 +76,7 @@ def refused(code: str, said: str, *, doing: str, place: str, status: int = 0) ->
 
     `status` is that of HTTP.
     """
-    return _refused(_best([Said(code, _after(code, said)), *said_in_text(said, 1)]), doing=doing, place=place, status=status)
+    return _refused(best([Said(code, _after(code, said)), *said_in_text(said, 1)]), doing=doing, place=place, status=status)
 
 
 def _after(code: str, said: str) -> str:
@@ -95,7 +86,7 @@ def _after(code: str, said: str) -> str:
 
 
 def _refused(told: Said, *, doing: str, place: str, status: int) -> Failure:
-    row = _row(told.code, told.words)
+    row = row_of(told.code, told.words)
     if row is None and told.code.startswith("AADSTS"):
         row = ERRORS["ClientAuthenticationError"]
     if row is None and (status >= 500 or status == _TOO_MANY):
@@ -103,7 +94,8 @@ def _refused(told: Said, *, doing: str, place: str, status: int) -> Failure:
     return _failure(row, told, f"Azure would not {doing} in {place}", place)
 
 
-def _row(code: str, said: str) -> Refusal | None:
+def row_of(code: str, said: str) -> Refusal | None:
+    """The row of a code with these words; None for one that is not known."""
     special = next((one.row for one in WORDED if one.row.code.lower() == code.lower() and one.phrase.lower() in said.lower()), None)
     return special or ERRORS.get(code) or _ANY_CASE.get(code.lower())
 
@@ -121,7 +113,7 @@ def _told(error: AzureError) -> Said:
         found = [Said(str(error.error.code or ""), str(error.error.message or ""))]
     found = found or list(said_in_text(str(error.message)))
     if found:
-        return _best(found)
+        return best(found)
     name = type(error).__name__
     if isinstance(error, HttpResponseError) and name == "HttpResponseError" and (error.status_code or 0) < 400:
         return Said(NO_CODE, "")  # an operation that failed without saying why
@@ -136,10 +128,10 @@ def _document(error: AzureError) -> Any:
         return None
 
 
-def _best(found: Sequence[Said]) -> Said:
-    """The innermost code that we know and that is no wrapper; else the innermost that is none; else the outermost."""
-    known = [said for said in found if said.code not in _GENERIC and _row(said.code, said.words) is not None]
-    other = [said for said in found if said.code not in _GENERIC]
+def best(found: Sequence[Said]) -> Said:
+    """The most telling of several: the innermost code that we know and that is no wrapper; else the innermost that is none; else the outermost."""
+    known = [said for said in found if said.code not in GENERIC and row_of(said.code, said.words) is not None]
+    other = [said for said in found if said.code not in GENERIC]
     generic = [said for said in found if said.code not in _WRAPPING]
     for chosen in (known, other, generic):
         if chosen:

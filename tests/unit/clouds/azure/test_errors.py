@@ -10,7 +10,7 @@ import pytest
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ServiceRequestError, ServiceResponseError
 from azure.identity import CredentialUnavailableError
 
-from goldbake.clouds.azure.errors import ERRORS, QUOTA_CODES, ROWS, code_of, failure, recognised, refused
+from goldbake.clouds.azure.errors import ERRORS, QUOTA_CODES, ROWS, code_of, failure, refused
 from goldbake.clouds.azure.refusals import QUOTAS, WORDED
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import Exit
@@ -221,7 +221,7 @@ def test_a_refused_action_names_its_scope_and_the_role() -> None:
     )
     found = _failure(at_once(403, "AuthorizationFailed", said))
     assert f"may not do Microsoft.Compute/virtualMachines/write at {scope}" in found.message
-    assert f"az role assignment create --assignee-object-id oid-1 --role goldbake --scope /subscriptions/s`" in found.hint
+    assert "az role assignment create --assignee-object-id oid-1 --role goldbake --scope /subscriptions/s`" in found.hint
     assert "docs/reference/azure-role.json" in found.hint
 
 
@@ -449,45 +449,6 @@ def test_a_document_made_to_hurt_ends() -> None:
     for _ in range(200):
         deep = {"code": "Conflict", "message": "x", "details": [deep]}
     assert _failure(with_body(409, {"error": deep})).code == "Conflict"
-
-
-@pytest.mark.parametrize(
-    ("printed", "code"),
-    [
-        (
-            "==> azure-arm.golden: ERROR: -> DeploymentFailed : At least one failed.\n==> azure-arm.golden: ERROR:   -> SkuNotAvailable : The …",
-            "SkuNotAvailable",
-        ),
-        ('Code="InvalidTemplateDeployment" Message="not valid" Details=[{"code":"QuotaExceeded","message":"…"}]', "QuotaExceeded"),
-        (
-            'Code="DeploymentFailed" Message="At least one" Details=[{"code":"Conflict","message":"{\\r\\n  \\"error\\": {\\r\\n    \\"code\\": '
-            '\\"OperationNotAllowed\\",\\r\\n    \\"message\\": \\"exceeding approved LowPriorityCores quota\\"\\r\\n  }\\r\\n}"}]',
-            "OperationNotAllowed",
-        ),
-        ("RESPONSE 409: 409 Conflict\nERROR CODE: AllocationFailed\n", "AllocationFailed"),
-        ("unexpected status 403 (403 Forbidden) with error: AuthorizationFailed: The client …", "AuthorizationFailed"),
-        (
-            'adal: Refresh request failed. Status Code = \'401\'. Response body: {"error":"invalid_client","error_description":"AADSTS7000215: Invalid …"}',
-            "AADSTS7000215",
-        ),
-        ("==> azure-arm.golden: ERROR: -> Conflict : x", "Conflict"),
-        ("Script exited with non-zero exit status: 1", ""),
-        ("", ""),
-    ],
-)
-def test_a_code_in_what_packer_prints_is_recognised(printed: str, code: str) -> None:
-    assert recognised(printed) == code
-
-
-def test_of_what_packer_prints_only_the_words_of_the_code_are_told() -> None:
-    said = quota("LowPriorityCores", limit=3, more=4)
-    printed = f"==> a: Creating …\n==> a: ERROR: -> DeploymentFailed : At least one failed.\n==> a: ERROR:   -> OperationNotAllowed : {said}\n==> a: gone\n"
-    found = _of(recognised(printed), printed)
-    assert (found.code, found.scope) == ("OperationNotAllowed", Scope.REGION)
-    assert found.message.endswith("(OperationNotAllowed: the quota lowPriorityCores in eastus is 3, 0 in use, 4 more wanted)")
-    assert _of("AllocationFailed", "a\nb\nERROR: -> AllocationFailed : Allocation failed.\nc").message.endswith(
-        "(AllocationFailed: Allocation failed)"
-    )
 
 
 def test_the_code_alone_can_be_asked_for() -> None:

@@ -62,6 +62,10 @@ class AwsImages:
     def region(self, image: Image) -> str:
         return image.aws.region
 
+    def home(self, image: Image) -> str:
+        """No account stands in an AMI's id, and none shows another's AMIs that are not shared."""
+        return ""
+
     def has_gpu(self, image: Image) -> bool:
         return image.aws.has_gpu
 

@@ -69,6 +69,9 @@ class AzureImages:
     def region(self, image: Image) -> str:
         return image.azure.location
 
+    def home(self, image: Image) -> str:
+        return f"/subscriptions/{self._of(image.azure).subscription}/"
+
     def has_gpu(self, image: Image) -> bool:
         return image.azure.has_gpu
 

@@ -54,6 +54,9 @@ class CloudImages(Protocol):
     def region(self, image: Image) -> str:
         """Where an image is baked and at home."""
 
+    def home(self, image: Image) -> str:
+        """How the ids of images begin that are made now: the project or subscription, where an id says it."""
+
     def has_gpu(self, image: Image) -> bool:
         """Whether build machines have one: the checks then look at it too."""
 

@@ -74,7 +74,10 @@ def check(job: Job, todo: BakePlan, record: ImageRecord) -> CheckReport:
 
 
 def usable(job: Job, image: Image, record: ImageRecord) -> bool:
-    """Whether the artifact of a record still exists in its cloud."""
+    """Whether the artifact of a record still exists in its cloud, in the project or subscription that is baked in now."""
+    if not record.artifact.startswith(home := job.side.home(image)):
+        job.say(f"{record.artifact} is not in {home.strip('/')}: {record.image} is baked there")
+        return False
     if job.side.find(record.artifact, record.region or job.side.region(image)) is not None:
         return True
     job.say(f"{record.artifact} is not in {record.region} any more: {record.image} is baked again")

@@ -66,6 +66,9 @@ class GcpImages:
         """An image is everywhere."""
         return GLOBAL
 
+    def home(self, image: Image) -> str:
+        return f"projects/{self._gcp(image).project}/"
+
     def has_gpu(self, image: Image) -> bool:
         return image.gcp.has_gpu
 

@@ -122,6 +122,16 @@ def test_an_image_that_somebody_deleted_is_baked_again(place: Workplace, fake_gc
     assert f"{first.artifact} is not in global any more" in place.said.getvalue()
 
 
+def test_an_image_of_another_project_is_left_there_and_one_is_baked_here(place: Workplace, fake_gcp: FakeGcp) -> None:
+    first = place.bake().record
+    store = Records(place.paths.records)
+    store.add(first.model_copy(update={"artifact": first.artifact.replace(fake_gcp.project, "agents-417")}))
+    second = place.bake().record
+    assert second.artifact.startswith(f"projects/{fake_gcp.project}/")
+    assert second.artifact != first.artifact
+    assert f"is not in projects/{fake_gcp.project}: agents is baked there" in place.said.getvalue()
+
+
 def test_a_newer_base_image_is_a_reason_to_bake_again_and_the_older_image_is_deprecated(
     place: Workplace, fake_gcp: FakeGcp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,8 @@ _NOISE = re.compile(
     re.DOTALL,
 )
 _TOO_MANY = 429
+_LONGEST = 600
+"""Characters of Azure's words in a message: some refusals list every size that there is."""
 
 
 def code_of(error: AzureError) -> str:
@@ -142,6 +144,7 @@ def best(found: Sequence[Said]) -> Said:
 def _failure(row: Refusal | None, told: Said, what: str, place: str) -> Failure:
     shortage = shortage_of(told.words)
     said = str(shortage) if shortage else " ".join(_NOISE.sub("", told.words).split()).rstrip(".")
+    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST].rsplit(' ', 1)[0]} …"
     if row is None:  # as far as anybody can tell, the next place would refuse it too
         hint = f"goldbake does not know this code; see {CODES_PAGE}"
         return Failure(Scope.REQUEST, told.code, f"{what}: {said} ({told.code})", hint=hint, exit_code=Exit.FAILED)

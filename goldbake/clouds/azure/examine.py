@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -15,14 +15,12 @@ from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.resource.subscriptions import SubscriptionClient
 
-from goldbake.clouds.azure import permissions, quotas
+from goldbake.clouds.azure import offers, permissions
 from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import failure
 from goldbake.clouds.azure.resources import is_gone, parts
 from goldbake.clouds.azure.role import PROVIDERS, SCHEDULES
 from goldbake.clouds.azure.session import Azure
-from goldbake.clouds.azure.shortage import PAGE, REGIONAL, SPOT, Shortage
-from goldbake.clouds.azure.skus import Sku, skus
 from goldbake.clouds.failure import Failure
 from goldbake.config import base_images
 from goldbake.config.model import Os
@@ -122,11 +120,14 @@ def _rows(
 
 def _looks(azure: Azure, here: _Region) -> list[Callable[[], list[Finding]]]:
     """What is looked at in a region, each as a call that answers rows."""
+    builds = {
+        size: any(bake.trusted_launch for bake in here.bakes if bake.vm_size == size) for size in (bake.vm_size for bake in here.bakes)
+    }
     looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("gallery", lambda: _galleries(azure, here)),
         ("subnet", lambda: _subnets(azure, here)),
         ("base image", lambda: _base_images(azure, here)),
-        ("sizes", lambda: _sizes(azure, here)),
+        ("sizes", lambda: offers.examine(azure, here.name, launches=here.types, builds=builds, strict=here.strict)),
     ]
     return [_caught(what, here.name, look) for what, look in looks]
 
@@ -280,79 +281,3 @@ def _base_images(azure: Azure, here: _Region) -> Iterator[Finding]:
         yield Finding(
             f"base image {here.name}", f"{system}: {name}:{found[0].name}" if found else f"{system}: no {name}", "" if found else fix
         )
-
-
-def _sizes(azure: Azure, here: _Region) -> Iterator[Finding]:
-    """Whether the sizes may be used, and whether their quotas suffice for one machine."""
-    names = list(dict.fromkeys([*here.types, *(bake.vm_size for bake in here.bakes)]))
-    if not names:
-        return
-    offered = skus(azure, here.name, names)
-    some = any(_refused(offered.get(name.lower()), here) == "" for name in here.types)
-    for name in names:
-        sku = offered.get(name.lower())
-        refused = _refused(sku, here)
-        for_bake = any(bake.vm_size == name for bake in here.bakes)
-        where = f"zones {', '.join(sku.zones)}" if sku and sku.zones else "without zones"
-        fix = (
-            "another size, or another region; a restriction is lifted by a support request: https://aka.ms/azureskunotavailable"
-            if refused
-            else ""
-        )
-        yield Finding(f"size {here.name}", f"{name}: {refused or where}", fix, required=for_bake or here.strict or not some)
-    yield from _quotas(azure, here, {name: sku for name in names if (sku := offered.get(name.lower())) is not None})
-
-
-def _refused(sku: Sku | None, here: _Region) -> str:
-    if sku is None:
-        return "is not offered here"
-    if sku.restricted:
-        return f"this subscription may not use it here ({sku.restricted})"
-    if sku.barred and not sku.zones:
-        return f"this subscription may not use it in zones {', '.join(sku.barred)}"
-    if "V2" not in sku.generations:
-        return "starts no images of generation 2"
-    if any(bake.trusted_launch and bake.vm_size == sku.name for bake in here.bakes) and not sku.trusted_launch:
-        return "does not start with Trusted Launch"
-    return ""
-
-
-def _quotas(azure: Azure, here: _Region, offered: Mapping[str, Sku]) -> Iterator[Finding]:
-    known = quotas.quotas(azure, here.name)
-    builds = {bake.vm_size for bake in here.bakes}
-    rows = []
-    enough = False
-    for quota_name, sizes in _by_quota(offered.values()).items():
-        quota = known.get(quota_name.lower())
-        least = min(sizes, key=lambda sku: sku.processors)
-        of_launch = any(sku.name in here.types for sku in sizes)
-        row, suffices = _quota(azure, here.name, quota_name, quota, least)
-        if quota_name not in (SPOT, REGIONAL) and of_launch:
-            enough = enough or suffices
-        rows.append((row, quota_name, any(sku.name in builds for sku in sizes)))
-    for row, quota_name, for_bake in rows:
-        required = quota_name == REGIONAL or (quota_name != SPOT and (for_bake or here.strict or not enough))
-        yield Finding(row.what, row.state, row.fix, required=required)
-
-
-def _quota(azure: Azure, region: str, name: str, quota: quotas.Quota | None, least: Sku) -> tuple[Finding, bool]:
-    what = f"quota {region}"
-    if quota is None:
-        return Finding(what, f"{name}: Azure does not list it", f"ask for it at {PAGE}", required=False), True
-    state = f"{quota.title} ({quota.name}): {quota.used} of {quota.limit} vCPUs in use; {least.name} needs {least.processors}"
-    if quota.free >= least.processors:
-        return Finding(what, state), True
-    short = Shortage(quota.name, region, quota.limit, quota.used, least.processors)
-    return Finding(what, state, f"`{short.increase(azure.subscription)}`, or {PAGE}"), False
-
-
-def _by_quota(offered: Iterable[Sku]) -> Mapping[str, list[Sku]]:
-    """Quota → the sizes that count against it: families first, then all of them together, then spot."""
-    found: dict[str, list[Sku]] = {}
-    last: dict[str, list[Sku]] = {REGIONAL: [], SPOT: []}
-    for sku in offered:
-        found.setdefault(sku.family, []).append(sku)
-        last[REGIONAL].append(sku)
-        if sku.spot:
-            last[SPOT].append(sku)
-    return found | {name: sizes for name, sizes in last.items() if sizes}

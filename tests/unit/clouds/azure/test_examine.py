@@ -292,6 +292,12 @@ def test_a_size_that_there_is_not(azure: Azure) -> None:
     assert row.state == "Standard_NC999_v9: is not offered here"
 
 
+def test_a_size_that_cannot_start_the_image(azure: Azure) -> None:
+    _gallery(azure)
+    (row,) = _bad(_look(azure, types=["Standard_D2ps_v5"]))
+    assert row.state == "Standard_D2ps_v5: has a processor of another kind (Arm64)"
+
+
 def test_one_size_of_several_is_enough_unless_they_were_named(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.restricted[HOME, T4] = "NotAvailableForSubscription"
     assert _bad(_look(azure, types=[T4, H100])) == []

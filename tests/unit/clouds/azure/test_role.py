@@ -104,6 +104,10 @@ def test_the_written_role_is_fresh() -> None:
     assert json.loads(role.PAGE.read_text(encoding="utf-8")) == role.document(), "run python -m goldbake.clouds.azure.role"
 
 
+def test_the_how_tos_sed_finds_the_placeholder_and_nothing_else() -> None:
+    assert role.PAGE.read_text(encoding="utf-8").count("SUBSCRIPTION") == 1
+
+
 def test_a_part_is_printed_and_a_word_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     role._main(["destroy"])
     printed = json.loads(capsys.readouterr().out)

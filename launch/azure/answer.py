@@ -1,26 +1,62 @@
-"""What came of a scale set: machines that run, machines that failed → the ones to keep, and one failure for the others."""
+"""What comes of a create call: machines that run, machines that failed → the ones to keep, and one failure for the others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from goldbake.clouds.azure.answers import word
-from goldbake.clouds.azure.errors import refused
+from azure.core.exceptions import AzureError
+from azure.core.polling import LROPoller
+
+from goldbake.clouds.azure.errors import failure, refused
+from goldbake.clouds.azure.operations import finished, late
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import Exit
 from launch.azure.listing import age
 from launch.azure.watch import seen
 from launch.base import Place
 
-_GOOD = "succeeded"
+_UP = frozenset({"running", "succeeded"})
+_LOOK_S = 5.0
+
+
+def awaited(
+    poller: LROPoller[Any],
+    look: Callable[[], list[Any]],
+    wanted: int,
+    *,
+    doing: str,
+    place: str,
+    patience: float,
+    clock: Callable[[], float],
+) -> None:
+    """Wait for a create call: until its operation has ended, or all the machines that `look` shows run. Raises Failure.
+
+    The rest of the operation is the start of the system, which Azure waits for up to 20 minutes: the console and the pool tell sooner and more.
+    """
+    deadline = clock() + patience
+    while True:
+        try:
+            poller.wait(_LOOK_S)
+        except AzureError as error:
+            raise failure(error, doing=doing, place=place) from error
+        if poller.done():
+            finished(poller, doing=doing, place=place, patience=patience)
+            return
+        try:
+            if sum(seen(item).state == "running" for item in look()) >= wanted:
+                return
+        except AzureError:
+            pass  # the operation tells
+        if clock() >= deadline:
+            raise late(doing=doing, place=place, patience=patience)
 
 
 def sorted_out(machines: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     """Those that were made and those that were not, each in the order in which they were begun: the same order whenever asked again."""
     good, bad = list[Any](), list[Any]()
     for item in sorted(machines, key=age):
-        (good if word(item.provisioning_state).lower() == _GOOD else bad).append(item)
+        (good if seen(item).state in _UP else bad).append(item)
     return good, bad
 
 

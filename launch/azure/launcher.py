@@ -47,7 +47,7 @@ GROUP = "resource-group"
 
 _AT_ONCE = 8
 _CREATE_S = 1800.0
-"""Longest wait for a create call. Azure itself gives up a machine whose system does not answer after 20 minutes."""
+"""Longest wait for a create call until its machines run."""
 _DISCARD_S = 600.0
 _LOOKS_S = (1.0, 2.0, 4.0, 8.0)
 
@@ -222,7 +222,9 @@ class AzureLauncher:
         self._note(spec.launch_id, named, MACHINE)
         try:
             poller = calls.begin_create_or_update(group, named, VirtualMachine(body))
-            item = finished(poller, doing=doing, place=str(place), patience=_CREATE_S) or calls.get(group, named)
+            self._await(poller, group, named, MACHINE, 1, doing, place)
+            item = calls.get(group, named, expand="instanceView")
+            require_good(item, doing=doing, place=str(place))
         except AzureError as error:
             raise self._left(failure(error, doing=doing, place=str(place)), MACHINE, group, named, place, 1) from error
         except Failure as found:
@@ -237,7 +239,7 @@ class AzureLauncher:
         self._note(spec.launch_id, named, SET)
         try:
             poller = calls.begin_create_or_update(group, named, VirtualMachineScaleSet(body))
-            finished(poller, doing=doing, place=str(place), patience=_CREATE_S)
+            self._await(poller, group, named, SET, count, doing, place)
         except AzureError as error:
             raise self._left(failure(error, doing=doing, place=str(place)), SET, group, named, place, count) from error
         except Failure as found:
@@ -250,6 +252,12 @@ class AzureLauncher:
             self._discard(MACHINE, group, str(item.name), place)
         noticed = self._noticed(missing, place, count) if missing is not None else None
         return Created(self._described(spec, numbers, good, group), noticed)
+
+    def _await(self, poller: Any, group: str, named: str, kind: Kind, count: int, doing: str, place: Place) -> None:
+        def look() -> list[Any]:
+            return listing.made(self._azure, group, named, kind)
+
+        answers.awaited(poller, look, count, doing=doing, place=str(place), patience=_CREATE_S, clock=self._clock)
 
     def _of_set(self, group: str, named: str, place: Place, wanted: int) -> list[Any]:
         """The VMs of a scale set, with their states; looks again for a while when Azure does not list as many as it has made. Raises Failure."""

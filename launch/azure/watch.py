@@ -84,7 +84,7 @@ class ConsoleReader:
             return None
         try:
             link = self._links.get(instance.id) or self._link(instance)
-            answer = self._client().send_request(HttpRequest("GET", link))
+            answer = self._client().send_request(HttpRequest("GET", link, headers={"Connection": "close"}))  # nobody closes it later
             text = answer.content[-_MOST:].decode(errors="replace") if answer.status_code == _OK else None
         except AzureError as error:
             self._denied = failure(error, doing="read a console", place=instance.place).scope is Scope.ACCOUNT

@@ -29,15 +29,18 @@ def finished(poller: LROPoller[T], *, doing: str, place: str, patience: float) -
     try:
         poller.wait(patience)
         if not poller.done():
-            words = f"could not {doing} in {place}: Azure has not finished after {patience / 60:.0f} min ({LATE})"
-            raise Failure(
-                Scope.ZONE, LATE, words, hint="another zone or region is tried; `./inv reap --cloud azure` removes what comes late"
-            )
+            raise late(doing=doing, place=place, patience=patience)
         result = poller.result()
     except AzureError as error:
         raise failure(error, doing=doing, place=place) from error
     require_good(result, doing=doing, place=place)
     return result
+
+
+def late(*, doing: str, place: str, patience: float) -> Failure:
+    """The failure for an operation that has not ended within our patience, in seconds."""
+    words = f"could not {doing} in {place}: Azure has not finished after {patience / 60:.0f} min ({LATE})"
+    return Failure(Scope.ZONE, LATE, words, hint="another zone or region is tried; `./inv reap --cloud azure` removes what comes late")
 
 
 def require_good(resource: Any, *, doing: str, place: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
 from azure.core import exceptions
+from azure.core.pipeline.transport import RequestsTransport
 
 from goldbake.clouds.azure.errors import ERRORS, GROUPS
 from goldbake.clouds.azure.refusals_requests import NO_CODE
@@ -338,6 +340,31 @@ def test_throttling_that_does_not_end_is_told_and_leaves_nothing(azure_field: Fi
     error = _failed(azure_field)
     assert "TooManyRequests" in error.message
     assert error.exit_code is Exit.FAILED
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_machine_that_runs_is_not_waited_for_until_its_system_has_answered(
+    azure_field: Field, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Azure may wait 20 minutes for a system that is up: whoever interrupts the launch, or looks at its console, should not."""
+    monkeypatch.setattr("launch.azure.answer._LOOK_S", 0.05)
+    azure_field.fake.book.style["PUT"] = "async"
+    asked = {"PUT": 0}
+
+    def never(call: Call) -> None:
+        if call.title in (f"PUT {MACHINE}", f"PUT {SET}"):
+            azure_field.fake.book.polls = 10**9
+            asked["PUT"] += 1
+
+    azure_field.fake.before.append(never)
+    monkeypatch.setattr(RequestsTransport, "sleep", lambda *_: time.sleep(0.02))
+    report = azure_field.launch(count=count)
+    assert len([started for started in report.started if started.online]) == count
+    assert asked["PUT"] == 1
+    azure_field.fake.book.polls = 0
+    azure_field.fake.settle()
+    azure_field.destroy()
+    assert azure_field.left() == []
 
 
 @pytest.mark.parametrize("style", ["async", "location"])

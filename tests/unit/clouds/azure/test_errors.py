@@ -295,6 +295,19 @@ def test_the_innermost_code_that_tells_something_is_taken(wrapper: str, error: o
         assert found.message.endswith("(ZonalAllocationFailed: Allocation failed)")
 
 
+def test_a_code_in_gos_form_inside_a_message_is_read() -> None:
+    said = quota("LowPriorityCores", limit=3, more=6)
+    found = _failure(at_the_end("VMSSProblem", f'Code="OperationNotAllowed" Message="{said}"'))
+    assert (found.code, found.scope) == ("OperationNotAllowed", Scope.REGION)
+    assert "the quota lowPriorityCores in eastus is 3, 0 in use, 6 more wanted" in found.message
+
+
+def test_words_without_end_are_cut() -> None:
+    found = _of("InvalidParameter", "The valid sizes are: " + ", ".join(f"Standard_X{number}" for number in range(900)))
+    assert len(found.message) < 900
+    assert found.message.endswith("…)")
+
+
 def test_a_wrapper_with_nothing_inside_is_told_as_it_is() -> None:
     found = _failure(at_the_end("DeploymentFailed", "At least one resource deployment operation failed."))
     assert (found.code, found.scope, found.exit_code) == ("DeploymentFailed", Scope.REQUEST, Exit.FAILED)

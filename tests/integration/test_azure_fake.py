@@ -191,16 +191,18 @@ def test_an_answer_that_the_sdk_does_not_know_is_found(
 # --- long-running operations
 
 
-@pytest.mark.parametrize("style", ["async", "location", "body"])
+@pytest.mark.parametrize("style", ["async", "location", "both", "body"])
 def test_an_operation_is_polled_in_each_style(fake_azure: FakeAzure, azure: Calls, style: str) -> None:
     fake_azure.book.polls = 3
-    fake_azure.book.style = {"PUT": style, "DELETE": "location" if style == "body" else style}
+    fake_azure.book.style = {"PUT": style, "DELETE": "location" if style == "body" else style, "POST": style}
     assert azure.start().properties.provisioning_state == "Succeeded"
     polls = [call for call in fake_azure.calls if call.what == "operation"]
     assert len(polls) == (0 if style == "body" else 4)
     fake_azure.calls.clear()
+    azure.compute.virtual_machines.begin_restart(GROUP, "m").result()
     azure.compute.virtual_machines.begin_delete(GROUP, "m").result()
-    assert len([call for call in fake_azure.calls if call.what == "operation"]) == 4
+    # With both headers the SDK looks at the result of a POST as well.
+    assert len([call for call in fake_azure.calls if call.what == "operation"]) == (9 if style == "both" else 8)
     assert _held(fake_azure) == []
 
 
@@ -258,6 +260,20 @@ def test_a_machine_may_be_deleted_while_it_is_made(fake_azure: FakeAzure, azure:
     assert poller.result().properties.provisioning_state == "Creating"
     azure.compute.virtual_machines.begin_delete(GROUP, "m").result()
     assert _held(fake_azure) == []
+
+
+def test_a_network_does_one_thing_at_a_time(fake_azure: FakeAzure, azure: Calls) -> None:
+    fake_azure.book.polls = 2
+    body = {"properties": {"addressPrefix": "10.0.4.0/24"}}
+    poller = azure.network.subnets.begin_create_or_update(GROUP, "net", "more", body, polling=False)
+    assert poller.result().provisioning_state == "Creating"
+    assert _code(lambda: azure.network.subnets.begin_delete(GROUP, "net", "more")) == "AnotherOperationInProgress"
+    azure.network.virtual_networks.begin_create_or_update(
+        GROUP, "net", {"location": LOCATION, "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}}, polling=False
+    )
+    assert _code(lambda: azure.network.subnets.begin_delete(GROUP, "net", "default")) == "AnotherOperationInProgress"
+    fake_azure.settle()
+    azure.network.subnets.begin_delete(GROUP, "net", "more").result()
 
 
 def test_throttling_says_how_long_and_the_sdk_waits(fake_azure: FakeAzure, azure: Calls) -> None:
@@ -536,6 +552,81 @@ def test_a_region_that_has_no_copy_yet_says_so(fake_azure: FakeAzure, azure: Cal
     ).properties.replication_status
     assert {one.region: one.state for one in status.summary} == {LOCATION: "Completed", "northeurope": "Failed"}
     assert _code(lambda: compute.galleries.begin_delete(GROUP, "gallery")) == "CannotDeleteResource"
+
+
+# --- deployments
+
+
+def _deploy(azure: Calls, template: dict[str, Any], **parameters: str) -> dict[str, Any]:
+    """A template as Packer 1.6.6 sends it, and how its operation ends."""
+    token = azure.credential.get_token("https://management.azure.com/.default").token
+    headers = {"Authorization": f"Bearer {token}"}
+    whole = {
+        "$schema": "https://schema.management.azure.com/schemas/2015-01-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0",
+        **template,
+    }
+    given = {name: {"value": value} for name, value in parameters.items()}
+    url = f"https://management.azure.com/subscriptions/{SUBSCRIPTION}/resourcegroups/{GROUP}/providers/Microsoft.Resources/deployments/d"
+    body = {"properties": {"mode": "Incremental", "template": whole, "parameters": given}}
+    answer = requests.put(f"{url}?api-version=2018-02-01", json=body, headers=headers, timeout=30)
+    if answer.status_code >= 400:
+        return dict(answer.json())
+    return dict(requests.get(answer.headers["Azure-AsyncOperation"], headers=headers, timeout=30).json())
+
+
+def _template() -> dict[str, Any]:
+    """A machine and its interface, in the wrong order, with names that are worked out."""
+    body = machine("[parameters('name')]")
+    subnet_id = "[concat(resourceId(variables('group'), 'Microsoft.Network/virtualNetworks', 'net'), '/subnets/', toLower('DEFAULT'))]"
+    configuration = {"name": "main", "properties": {"subnet": {"id": subnet_id}}}
+    place = {"apiVersion": "2017-04-01", "location": "[resourceGroup().location]"}
+    reference = {"id": "[resourceId('Microsoft.Network/networkInterfaces', concat(parameters('name'), '-nic'))]"}
+    properties = {**body["properties"], "networkProfile": {"networkInterfaces": [reference]}}
+    depends = ["[concat('Microsoft.Network/networkInterfaces/', parameters('name'), '-nic')]"]
+    return {
+        "parameters": {"name": {"type": "string"}},
+        "variables": {"group": "[resourceGroup().name]"},
+        "resources": [
+            {**place, "type": VM, "name": "[parameters('name')]", "properties": properties, "dependsOn": depends},
+            {
+                **place,
+                "type": "Microsoft.Network/networkInterfaces",
+                "name": "[concat(parameters('name'), '-nic')]",
+                "properties": {"ipConfigurations": [configuration]},
+            },
+        ],
+    }
+
+
+def test_a_deployment_makes_what_its_template_says(fake_azure: FakeAzure, azure: Calls) -> None:
+    assert _deploy(azure, _template(), name="m9")["status"] == "Succeeded"
+    assert [one.name for one in fake_azure.held() if one.kind in (VM, "Microsoft.Network/networkInterfaces")] == ["m9-nic", "m9"]
+    assert fake_azure.machine("m9").power == "running"
+
+
+@pytest.mark.parametrize("where", ["call", "operation"])
+def test_a_deployment_that_fails_holds_the_error_inside(fake_azure: FakeAzure, azure: Calls, where: str) -> None:
+    fake_azure.refuse("AllocationFailed", VM, where=where)
+    ended = _deploy(azure, _template(), name="m9")
+    assert (ended["status"], ended["error"]["code"]) == ("Failed", "DeploymentFailed")
+    assert [one["code"] for one in ended["error"]["details"]] == ["AllocationFailed"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"variables": {"group": "[variables('none')]"}}, "The template variable 'none' is not found."),
+        ({"variables": {"group": "[guid('x')]"}}, "The template function 'guid' is not valid."),
+        ({"variables": {"group": "[concat('x']"}}, "The expression"),
+        ({"parameters": {}}, "do not correspond to any parameters"),
+    ],
+)
+def test_a_template_that_makes_no_sense_is_refused(fake_azure: FakeAzure, azure: Calls, change: dict[str, Any], said: str) -> None:
+    ended = _deploy(azure, {**_template(), **change}, name="m9")
+    assert ended["error"]["code"] == "InvalidTemplate"
+    assert said in ended["error"]["message"]
+    assert _held(fake_azure) == []
 
 
 # --- the account

@@ -84,7 +84,7 @@ class Running:
 
     id: str
     style: str
-    """async: Azure-AsyncOperation. location: Location. body: the resource's own provisioningState."""
+    """async: Azure-AsyncOperation. location: Location. both. body: the resource's own provisioningState."""
     resource: str
     left: int
     """So many polls say that it is not done."""
@@ -109,7 +109,7 @@ class Book:
     retry_after: int | None = 1
     """Seconds in the header of answers that are to be polled; Python's SDK takes 0 for none, Packer waits 30 s without one."""
     style: dict[str, str] = field(default_factory=dict)
-    """PUT, POST, DELETE or a type → how its operations are polled: async, location or body (PUT only)."""
+    """PUT, POST, DELETE or a type → how its operations are polled: async, location, both or body (PUT only)."""
     capacity: dict[tuple[str, str, bool], int] = field(default_factory=dict)
     """(location or LOCATION-ZONE, size, spot) → machines that can still be started there; what is not in it has no end."""
     shortage_at: str = "operation"

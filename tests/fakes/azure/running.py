@@ -48,9 +48,9 @@ def headers(book: Book, one: Running, resource: Resource, version: str) -> dict[
     provider, location = resource.type.partition("/")[0], resource.location or "global"
     base = f"https://management.azure.com/subscriptions/{SUBSCRIPTION}/providers/{provider}/locations/{location}"
     found = {}
-    if one.style == "async":
+    if one.style in ("async", "both"):
         found["Azure-AsyncOperation"] = f"{base}/operations/{one.id}?api-version={version}"
-    if one.style == "location":
+    if one.style in ("location", "both"):
         found["Location"] = f"{base}/operationResults/{one.id}?api-version={version}"
     if book.retry_after is not None:
         found["Retry-After"] = str(book.retry_after)
@@ -108,6 +108,20 @@ def read(book: Book, resource: Resource) -> None:
     """Somebody reads a resource: its operation moves on."""
     if (one := book.operations.get(resource.running)) is not None:
         step(book, one)
+
+
+def require_idle(book: Book, resource: Resource | None) -> None:
+    """Microsoft.Network does one thing at a time with a resource, and with what it lies in. Raises Refused; asking lets time pass."""
+    while resource is not None and resource.type.startswith("Microsoft.Network/"):
+        read(book, resource)
+        if resource.running:
+            raise Refused(
+                "AnotherOperationInProgress",
+                f"Another operation on this or dependent resource is in progress. To retrieve status of the operation use uri: "
+                f"https://management.azure.com/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Network/locations/{resource.location}/operations/{resource.running}.",
+                429,
+            )
+        resource = book.find(resource.id.rpartition("/")[0].rpartition("/")[0])
 
 
 def interrupted(book: Book, resource: Resource) -> None:

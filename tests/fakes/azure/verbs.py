@@ -102,6 +102,7 @@ def _put(ask: Ask, kind: Kind) -> Result:
     if old is not None and old.state == "Deleting":
         raise Refused("OperationNotAllowed", f"Operation 'Create or Update' is not allowed on '{target.name}' since it is marked for deletion. You can only retry "
                       "the Delete operation (or wait for an ongoing one to complete).", 409)  # fmt: skip
+    running.require_idle(book, old or book.find(target.path.rpartition("/")[0].rpartition("/")[0]))
     _same_place(ask, old)
     new = Resource(
         identifier(target.subscription, group.name, kind.type, *target.names),
@@ -181,6 +182,7 @@ def _delete(ask: Ask, kind: Kind) -> Result:
         if groups.group(book, ask.target.group) is None:
             raise no_group(ask.target.group)
         return Result(204)
+    running.require_idle(book, found)
     kind.may_go(book, found)
     fault = book.faults.take(ask.call, "operation", "later", "body")
     error = error_of(fault)

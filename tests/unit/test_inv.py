@@ -27,8 +27,10 @@ def _program(path: Path, body: str) -> None:
     path.chmod(0o755)
 
 
-def _inv(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([checkout / "inv", *words], env={"PATH": str(checkout / "bin")}, capture_output=True, text=True, check=False)
+def _inv(checkout: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [checkout / "inv", *words], env={"PATH": str(checkout / "bin"), **env}, capture_output=True, text=True, check=False
+    )
 
 
 def test_machine_without_python_is_told_what_to_install(checkout: Path) -> None:
@@ -57,6 +59,20 @@ def test_fitting_environment_is_used_without_a_word(checkout: Path) -> None:
     done = _inv(checkout, "images", "--json")
     assert done.stderr == ""
     assert done.stdout.splitlines() == ["-m", "invoke", "--search-root", str(checkout), "images", "--json"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, " "),
+        ({"PYTHONDONTWRITEBYTECODE": "1"}, " {checkout}/.venv/compiled"),
+        ({"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": "/a"}, " /a"),
+    ],
+)
+def test_what_python_compiles_is_kept(checkout: Path, given: dict[str, str], kept: str) -> None:
+    _program(checkout / ".venv" / "bin" / "python", 'printf "%s\\n" "${PYTHONDONTWRITEBYTECODE-} ${PYTHONPYCACHEPREFIX-}"')
+    (checkout / ".venv" / "goldbake.lock").write_text("a==1\n")
+    assert _inv(checkout, "images", **given).stdout == f"{kept.format(checkout=checkout)}\n"
 
 
 def test_changed_lock_file_makes_a_new_environment(checkout: Path) -> None:

@@ -447,6 +447,31 @@ def test_a_spot_machine_is_taken_back_as_its_policy_says(fake_azure: FakeAzure, 
     assert [(one.name, one.more["power"]) for one in fake_azure.held() if one.kind == VM] == [("m2", "deallocated")]
 
 
+def test_a_schedule_deallocates_and_outlives_its_machine(fake_azure: FakeAzure, azure: Calls) -> None:
+    made = azure.start()
+    path = f"{_group_path()}/providers/Microsoft.DevTestLab/schedules/shutdown-computevm-m"
+    properties = {
+        "status": "Enabled", "taskType": "ComputeVmShutdownTask", "dailyRecurrence": {"time": "1930"}, "timeZoneId": "UTC", "targetResourceId": made.id,
+    }  # fmt: skip
+    resources = azure.resources.resources
+
+    def put(name: str = path, **change: Any) -> None:
+        body: Any = {"location": LOCATION, "tags": TAGS, "properties": {**properties, **change}}
+        resources.begin_create_or_update_by_id(name, body, api_version="2018-09-15").result()
+
+    assert not fake_azure.auto_shutdown("m")
+    assert _code(lambda: put(dailyRecurrence={"time": "2460"})) == "InvalidScheduleParameters"
+    assert _code(lambda: put(f"{path}x")) == "InvalidScheduleParameters"
+    put()
+    assert [one.name for one in resources.list(filter="resourceType eq 'Microsoft.DevTestLab/schedules'")] == ["shutdown-computevm-m"]
+    assert fake_azure.auto_shutdown("m")
+    assert fake_azure.machine("m").power == "deallocated"
+    azure.compute.virtual_machines.begin_delete(GROUP, "m").result()
+    assert _held(fake_azure) == ["schedules"]
+    resources.begin_delete_by_id(path, api_version="2018-09-15").result()
+    assert _held(fake_azure) == []
+
+
 def test_the_serial_log_is_read_where_azure_says(fake_azure: FakeAzure, azure: Calls) -> None:
     azure.start("m1", diagnosticsProfile={"bootDiagnostics": {"enabled": True}})
     azure.start("m2")

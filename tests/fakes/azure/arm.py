@@ -20,6 +20,7 @@ from tests.fakes.azure import (
     platform,
     running,
     scalesets,
+    schedules,
     shapes,
     verbs,
 )  # fmt: skip
@@ -28,7 +29,7 @@ from tests.fakes.azure.book import Book
 from tests.fakes.azure.calls import Call
 from tests.fakes.azure.kinds import Ask
 
-PARTS = (account, catalogue, deployments, disks, groups, images, machines, network, platform, scalesets)
+PARTS = (account, catalogue, deployments, disks, groups, images, machines, network, platform, scalesets, schedules)
 """What answers; each adds itself to `kinds`."""
 _SECRETS = ("customData", "userData", "adminPassword")
 _FREE = frozenset({"api-version", "$skiptoken", "$top", "monitor", "t", "c", "s", "h"})

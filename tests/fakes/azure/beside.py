@@ -1,7 +1,8 @@
 """Calls that the installed SDK has not, and clients make all the same: with the versions of their own, and the SDK's shapes where it has them.
 
 Packer 1.6.6 asks with versions of 2018 and 2019 (https://github.com/hashicorp/packer/tree/v1.6.6/builder/azure/arm). The permissions of a whole subscription are in the REST reference of
-Microsoft.Authorization (https://learn.microsoft.com/rest/api/authorization/permissions).
+Microsoft.Authorization (https://learn.microsoft.com/rest/api/authorization/permissions), schedules in that of Microsoft.DevTestLab
+(https://learn.microsoft.com/rest/api/dtl/schedules): the SDK makes them as resources of any kind.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ def _one(method: str, template: str, version: str, *statuses: int, package: str 
 _GROUP = f"{_SUBSCRIPTION}/resourcegroups/{{resourceGroupName}}"
 _DEPLOYMENT = f"{_GROUP}/providers/Microsoft.Resources/deployments/{{deploymentName}}"
 _OLD = "2018-02-01"
+_SCHEDULES = f"{_SUBSCRIPTION}/resourceGroups/{{resourceGroupName}}/providers/Microsoft.DevTestLab/schedules"
+_LAB = "2018-09-15"
+_RESOURCES = "azure.mgmt.resource.resources"
 TABLE = (
+    _one("PUT", f"{_SCHEDULES}/{{name}}", _LAB, 200, 201, package=_RESOURCES, request="GenericResource", response="GenericResource"),
+    _one("GET", f"{_SCHEDULES}/{{name}}", _LAB, 200, package=_RESOURCES, response="GenericResource"),
+    _one("DELETE", f"{_SCHEDULES}/{{name}}", _LAB, 200, 202, 204),
     _one("POST", f"{_DEPLOYMENT}/validate", _OLD, 200, request=ANY, response=ANY),
     _one("PUT", _DEPLOYMENT, _OLD, 200, 201, request=ANY, response=ANY),
     _one("GET", _DEPLOYMENT, _OLD, 200, response=ANY),

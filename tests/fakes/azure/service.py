@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import trustme
 
-from tests.fakes.azure import arm, login, machines, running, state
+from tests.fakes.azure import arm, login, machines, running, schedules, state
 from tests.fakes.azure.answers import Refused, Result, refusal, request_headers, written
 from tests.fakes.azure.book import CLIENT, SUBSCRIPTION, TENANT, Book, Resource
 from tests.fakes.azure.calls import Call, Fault
@@ -153,6 +153,11 @@ class FakeAzure:
             except KeyError:
                 return ""
         return "stopped"
+
+    def auto_shutdown(self, name: str) -> bool:
+        """The time of day comes that the schedule of a machine names; False: it has none."""
+        with self.book.lock:
+            return schedules.due(self.book, self.machine(name))
 
     def evict(self, name: str) -> None:
         """Take a spot machine back, as its policy says."""

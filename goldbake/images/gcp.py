@@ -105,10 +105,10 @@ class GcpImages:
         """On spot first if images.yaml says so; then on demand; each in the zones that offer the machine, best first."""
         settings, gcp = image.gcp, self._gcp(image)
         network = gcp_places.network(gcp, settings)
-        kind = gcp_places.machine(settings)
+        kind, zones = gcp_places.machine(settings), gcp_places.zones(gcp, settings)[:_ZONES]
         found: list[Attempt] = []
         for spot in (True, False) if settings.spot else (False,):
-            for zone, why in gcp_places.zones(gcp, settings)[:_ZONES]:
+            for zone, why in zones:
                 place = f"{zone}{' (spot)' if spot else ''}"
                 variables: dict[str, Value] = {"project": gcp.project, "zone": zone, "spot": spot}
                 found.append(Attempt(place, f"{kind} in {network}: {why}", variables, spot))

@@ -10,6 +10,7 @@ from google.cloud import compute_v1
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.clouds.gcp.errors import RAISED, failure
 from goldbake.clouds.gcp.offers import offers
+from goldbake.clouds.gcp.offers import zones as working
 from goldbake.clouds.gcp.resources import GLOBAL
 from goldbake.clouds.gcp.session import Gcp
 from goldbake.clouds.gcp.types import MachineType
@@ -40,8 +41,10 @@ def zones(gcp: Gcp, settings: GcpSettings) -> list[tuple[str, str]]:
     """Where a build machine of this type can be, best first, each with the reason. Raises UsageError naming where else it could be."""
     region, kind = settings.region, machine(settings)
     key = "accelerator" if kind.accelerator else "machine_type"
+    is_custom = "custom-" in kind.name  # of one's own making: no listing has them
+    why = "Compute Engine says only at the start whether the zone has room for it" if is_custom else "the zone offers the type"
     with asking(f"see where {kind} is offered"):
-        offering = offers(gcp, [kind])
+        offering = set(working(gcp) if is_custom else offers(gcp, [kind]))
     there = sorted(zone for zone in offering if _region(zone) == region)
     if not there:
         others = ", ".join(sorted({_region(zone) for zone in offering})) or "no region"
@@ -49,7 +52,7 @@ def zones(gcp: Gcp, settings: GcpSettings) -> list[tuple[str, str]]:
             f"{kind} is not offered in {region}", hint=f"name another gcp.region or gcp.{key} in images.yaml; it is offered in {others}"
         )
     if not settings.zones:
-        return [(zone, "the zone offers the type") for zone in there]
+        return [(zone, why) for zone in there]
     named = [(zone, "images.yaml names the zone") for zone in settings.zones if zone in there]
     if not named:
         raise UsageError(

@@ -140,6 +140,11 @@ def test_zones_of_images_yaml_are_tried_in_their_order(side: GcpImages) -> None:
     ]
 
 
+def test_a_machine_of_ones_own_making_is_tried_in_every_zone_of_the_region(side: GcpImages) -> None:
+    found = side.attempts(image(machine_type="n2-custom-6-20480", region="europe-west1"))
+    assert [attempt.place for attempt in found] == ["europe-west1-b", "europe-west1-c", "europe-west1-d"]
+
+
 def test_an_accelerator_is_looked_for_as_well(side: GcpImages) -> None:
     found = side.attempts(image(machine_type="n1-standard-8", accelerator="nvidia-tesla-p100", accelerator_count=2))
     assert [attempt.place for attempt in found] == ["us-central1-c", "us-central1-f"]

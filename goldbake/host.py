@@ -198,6 +198,7 @@ def _azure(paths: Paths, regions: Sequence[str], types: Sequence[str]) -> list[F
                 definition=image.azure.definition_of(name),
                 subnet=image.azure.subnet,
                 trusted_launch=image.azure.security == "trusted-launch",
+                identity=bool(image.azure.identities),
             )
             for name, image in own.items()
         ]

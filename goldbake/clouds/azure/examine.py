@@ -49,6 +49,8 @@ class Bake:
     subnet: str = ""
     """By its whole id; empty: the bake makes a network of its own."""
     trusted_launch: bool = False
+    identity: bool = False
+    """Whether the build VM is to have a managed identity."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,12 @@ def _rows(
     yield from rows
     if not known:
         return
+    groups = sorted({bake.group for bake in bakes})
     looks: list[Callable[[], list[Finding]]] = [
         _caught("providers", "", lambda: _providers(azure)),
-        _caught("permissions", "", lambda: permissions.examine(azure, gallery_groups=sorted({bake.group for bake in bakes}))),
+        _caught(
+            "permissions", "", lambda: permissions.examine(azure, gallery_groups=groups, identity=any(bake.identity for bake in bakes))
+        ),
     ]
     for name in dict.fromkeys([*regions, *(bake.region for bake in bakes)]):
         if name not in known:

@@ -42,17 +42,15 @@ def _refused(sku: Sku | None, trusted_launch: bool) -> str:
     """Why a size cannot be used; empty when it can."""
     if sku is None:
         return "is not offered here"
-    if sku.restricted:
-        return f"this subscription may not use it here ({sku.restricted})"
-    if sku.barred and not sku.zones:
-        return f"this subscription may not use it in zones {', '.join(sku.barred)}"
-    if sku.words("CpuArchitectureType", "x64") != ["x64"]:
-        return f"has a processor of another kind ({sku.abilities['CpuArchitectureType']})"
-    if "V2" not in sku.generations:
-        return "starts no images of generation 2"
-    if trusted_launch and not sku.trusted_launch:
-        return "does not start with Trusted Launch"
-    return ""
+    kinds = sku.words("CpuArchitectureType", "x64")
+    reasons = (
+        (sku.restricted, f"this subscription may not use it here ({sku.restricted})"),
+        (sku.barred and not sku.zones, f"this subscription may not use it in zones {', '.join(sku.barred)}"),
+        (kinds != ["x64"], f"has a processor of another kind ({', '.join(kinds)})"),
+        ("V2" not in sku.generations, "starts no images of generation 2"),
+        (trusted_launch and not sku.trusted_launch, "does not start with Trusted Launch"),
+    )
+    return next((why for holds, why in reasons if holds), "")
 
 
 def _quotas(

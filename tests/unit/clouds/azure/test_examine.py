@@ -13,7 +13,7 @@ from azure.mgmt.resource.resources import ResourceManagementClient
 
 from goldbake import host
 from goldbake.clouds.azure import examine as examining
-from goldbake.clouds.azure import role
+from goldbake.clouds.azure import permissions, role
 from goldbake.clouds.azure.examine import Bake, examine
 from goldbake.clouds.azure.role import Purpose
 from goldbake.clouds.azure.session import NO_CREDENTIALS, Azure
@@ -203,6 +203,39 @@ def test_lacking_permissions_are_named_by_kind_with_what_needs_them(fake_azure: 
     assert f"--scope /subscriptions/{SUBSCRIPTION}" in row.fix
     total = len(role.actions([purpose for purpose in Purpose if purpose is not Purpose.IDENTITY]))
     assert _only(rows, "permissions").state == f"{total - 2} of {total} actions are allowed in the subscription"
+
+
+def test_actions_on_the_gallery_may_be_allowed_in_its_group_alone(
+    fake_azure: FakeAzure, azure: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = [action for action in role.actions() if not action.startswith("Microsoft.Compute/galleries/")]
+    monkeypatch.setattr(permissions, "_of_subscription", lambda _: [(elsewhere, ())])
+    assert [row.what for row in permissions.examine(azure, gallery_groups=["goldbake-images"])] == ["permissions"]
+    fake_azure.refuse("AuthorizationFailed", "Microsoft.Authorization/permissions", method="GET", status=403, times=None)
+    lacking = {row.what for row in permissions.examine(azure, gallery_groups=["goldbake-images"])} - {"permissions"}
+    assert lacking == {f"permission Microsoft.Compute/galleries{kind}" for kind in ("", "/images", "/images/versions")}
+
+
+def test_an_identity_is_asked_for_only_where_machines_are_to_have_one(fake_azure: FakeAzure, azure: Azure) -> None:
+    fake_azure.book.denied = {"Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"}
+    assert [row.good for row in permissions.examine(azure)] == [True]
+    _gallery(azure)
+    (row,) = _bad(_look(azure, bakes=[_bake(identity=True)]))
+    assert row.what == "permission Microsoft.ManagedIdentity/userAssignedIdentities"
+
+
+@pytest.mark.parametrize(
+    ("claims", "state"),
+    [
+        ({"upn": "ada@example.com", "oid": "o", "tid": "t"}, "user ada@example.com (object o) in the directory t"),
+        ({"xms_mirid": "/subscriptions/s/…/userAssignedIdentities/builder", "appid": "a"}, "managed identity builder"),
+        ({"appid": "a"}, "service principal a"),
+        ({}, "accepted"),
+    ],
+)
+def test_who_the_token_says_that_this_is(azure: Azure, monkeypatch: pytest.MonkeyPatch, claims: dict[str, str], state: str) -> None:
+    monkeypatch.setattr(azure, "claims", lambda: claims)
+    assert _only(_look(azure), "Azure credentials").state == state
 
 
 def test_a_reader_lacks_everything_that_changes_something(fake_azure: FakeAzure, azure: Azure) -> None:

@@ -77,6 +77,27 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> CheckReport:
     return run_checks(UNUSED, expect, markers=("image",), suite=suite(tmp_path_factory.mktemp("mixed"), MIXED))
 
 
+ALONE = """
+import pytest
+
+@pytest.mark.image
+@pytest.mark.parametrize("name", ["xdist", "_cov", "timeout"])
+def test_plugin_of_this_project_has_no_say(name, pytestconfig):
+    assert not pytestconfig.pluginmanager.has_plugin(name)
+
+@pytest.mark.image
+def test_testinfra_is_there(pytestconfig):
+    assert pytestconfig.pluginmanager.has_plugin("testinfra.plugin")
+"""
+
+
+def test_no_other_plugin_of_pytest_has_a_say(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    assert request.config.pluginmanager.has_plugin("timeout")  # here they are
+    report = run_checks(UNUSED, {}, markers=("image",), suite=suite(tmp_path, ALONE))
+    assert report.failed == ()
+    assert len(report.passed) == 4
+
+
 def test_a_report_names_what_passed_failed_and_was_skipped(mixed: CheckReport) -> None:
     assert mixed.passed == ("thing.unit_is_known[a.timer]",)
     assert [check.name for check in mixed.failed] == ["thing.fact_is_there", "thing.unit_is_known[b.service]", "thing.version_is_right"]

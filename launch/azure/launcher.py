@@ -31,7 +31,7 @@ from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError, UsageError
 from goldbake.log import Progress
 from launch.azure import answer as answers
-from launch.azure import listing, removal
+from launch.azure import listing, removal, schedules
 from launch.azure import request as requests
 from launch.azure.network import Networks, subnet_region
 from launch.azure.request import Ground, Site
@@ -46,6 +46,7 @@ GROUP = "resource-group"
 """The option of a journal entry that names the resource group, where a launch did not make one for itself."""
 
 _AT_ONCE = 8
+_SCHEDULES_AT_ONCE = 16
 _CREATE_S = 1800.0
 """Longest wait for a create call until its machines run."""
 _DISCARD_S = 600.0
@@ -71,12 +72,14 @@ class AzureLauncher:
         accounts: Callable[[], Sequence[str]] = lambda: (),
         azure: Azure | None = None,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._options = options
         self._azure = azure or Azure()
         self._remembered = remembered
         self._accounts = accounts
         self._clock = clock
+        self._now = now
         self._grounds: dict[str, Ground] = {}
         self._types: tuple[str, ...] = options.types
         self._networks = Networks(self._azure, options)
@@ -86,6 +89,8 @@ class AzureLauncher:
         self._homes: dict[str, str] = {}
         self._deaths: dict[str, Deaths] = {}
         self._consoles = Consoles(ConsoleReader(self._azure, lambda instance: self._group(instance.launch_id)), clock)
+        self._scheduled = False
+        self._notes: dict[str, str] = {}
         self._mutex = threading.Lock()
         self._progress: Progress | None = None
 
@@ -116,7 +121,9 @@ class AzureLauncher:
             progress.info(
                 "the machines get out by a NAT gateway of the launch's own, which costs a little by the hour (--subnet names a network)"
             )
-        progress.info("when their time is over the machines power themselves off, and Azure bills them until `./inv reap --cloud azure`")
+        self._scheduled = schedules.fits(spec, self._now()) and schedules.is_registered(self._azure)
+        off = "is told to deallocate them then" if self._scheduled else "bills what is off"
+        progress.info(f"the machines power themselves off when their time is over; Azure {off}, and `./inv reap --cloud azure` removes all")
 
     def places(self, spec: LaunchSpec) -> Sequence[Place]:
         return [
@@ -138,6 +145,7 @@ class AzureLauncher:
             site = self._networks.site(spec, group, place.region)
             start = self._set if self._is_set(spec) else self._one
             created = start(spec, numbers, place, group, site)
+        self._schedule(spec, group, place.region, created.instances)
         for problem in self._networks.settle(place.region):
             self._warn(f"{problem.message}; destroy will")
         return created
@@ -167,7 +175,9 @@ class AzureLauncher:
         return deaths.of(instance)
 
     def seal(self, instance: Instance) -> str:
-        return ""  # custom data can be read neither from outside nor from the metadata service; first boot has overwritten its files
+        # Custom data can be read neither from outside nor from the metadata service, and first boot has overwritten its files: nothing is to do.
+        with self._mutex:
+            return self._notes.pop(instance.launch_id, "")
 
     def _zones(self, ground: Ground) -> list[str]:
         """The zones of a region in which any of the sizes may be."""
@@ -258,6 +268,28 @@ class AzureLauncher:
             return listing.made(self._azure, group, named, kind)
 
         answers.awaited(poller, look, count, doing=doing, place=str(place), patience=_CREATE_S, clock=self._clock)
+
+    def _schedule(self, spec: LaunchSpec, group: str, region: str, instances: Sequence[Instance]) -> None:
+        """Let Azure end the machines too, where it can. That it cannot is told, and is no failure of the launch."""
+        if not self._scheduled or not instances:
+            return
+
+        def one(instance: Instance) -> str:
+            try:
+                schedules.put(self._azure, spec, group, region, instance.id)
+            except AzureError as error:
+                return failure(error, doing=f"schedule the end of {instance.id}", place=region).message
+            except Failure as error:
+                return error.message
+            return ""
+
+        with ThreadPoolExecutor(max_workers=min(_SCHEDULES_AT_ONCE, len(instances)), thread_name_prefix="schedules") as pool:
+            problems = list(filter(None, pool.map(one, instances)))
+        if problems:
+            with self._mutex:
+                self._notes[spec.launch_id] = (
+                    f"{problems[0]} ({len(problems)} of {len(instances)}): a machine that has powered itself off is billed until `./inv reap`"
+                )
 
     def _of_set(self, group: str, named: str, place: Place, wanted: int) -> list[Any]:
         """The VMs of a scale set, with their states; looks again for a while when Azure does not list as many as it has made. Raises Failure."""

@@ -45,6 +45,7 @@ VERSION = Kind(
     "image version", "Microsoft.Compute/galleries/images/versions", ComputeManagementClient, "gallery_image_versions", 0, only_bakes=True
 )
 IMAGE = Kind("image", "Microsoft.Compute/images", ComputeManagementClient, "images", 0, only_bakes=True)
+SCHEDULE = Kind("shutdown schedule", "Microsoft.DevTestLab/schedules", ResourceManagementClient, "resources", 0)
 INTERFACE = Kind("network interface", "Microsoft.Network/networkInterfaces", NetworkManagementClient, "network_interfaces", 1)
 DISK = Kind("disk", "Microsoft.Compute/disks", ComputeManagementClient, "disks", 1)
 SNAPSHOT = Kind("snapshot", "Microsoft.Compute/snapshots", ComputeManagementClient, "snapshots", 1, only_bakes=True)
@@ -53,13 +54,15 @@ GATEWAY = Kind("NAT gateway", "Microsoft.Network/natGateways", NetworkManagement
 RULES = Kind("network security group", "Microsoft.Network/networkSecurityGroups", NetworkManagementClient, "network_security_groups", 3)
 ADDRESS = Kind("public address", "Microsoft.Network/publicIPAddresses", NetworkManagementClient, "public_ip_addresses", 4)
 
-KINDS = (GROUP, SET, MACHINE, VERSION, IMAGE, INTERFACE, DISK, SNAPSHOT, NETWORK, GATEWAY, RULES, ADDRESS)
+KINDS = (GROUP, SET, MACHINE, VERSION, IMAGE, SCHEDULE, INTERFACE, DISK, SNAPSHOT, NETWORK, GATEWAY, RULES, ADDRESS)
 """In the order in which they can be deleted."""
 OF_TYPE: Mapping[str, Kind] = {kind.provided.lower(): kind for kind in KINDS}
 NAMED: Mapping[str, Kind] = {kind.name: kind for kind in KINDS}
 FORCED_TYPES = ",".join(kind.provided for kind in KINDS if kind.forced)
 """What the deletion of a whole group may end without an orderly shutdown."""
 
+SCHEDULES_API = "2018-09-15"
+"""The version of the interface of schedules, for which no SDK of ours has calls of its own."""
 GOING = "deleting"
 """The provisioning state, in small letters, of what Azure is about to remove."""
 _NOT_THERE = 404
@@ -117,6 +120,8 @@ def delete(azure: Azure, kind: Kind, resource_id: str) -> Any:
     calls = getattr(azure.client(kind.client, of.subscription), kind.calls)
     if kind is GROUP:
         return calls.begin_delete(of.group, force_deletion_types=FORCED_TYPES)
+    if kind is SCHEDULE:
+        return calls.begin_delete_by_id(resource_id, api_version=SCHEDULES_API)
     more = {"force_deletion": True} if kind.forced else {}
     return calls.begin_delete(of.group, *of.names, **more)
 

@@ -39,6 +39,7 @@ GALLERY = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/images/providers/Micros
 DEFINITION = f"{GALLERY}/images/gpu-agent"
 VERSION = f"{DEFINITION}/versions/1.0.0"
 MACHINE, SET, GROUP = "Microsoft.Compute/virtualMachines", "Microsoft.Compute/virtualMachineScaleSets", "Microsoft.Resources/resourceGroups"
+SCHEDULE = "Microsoft.DevTestLab/schedules"
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop me"
 """The public half of a key pair that anybody can make: its private half is 32 zeros."""
@@ -162,10 +163,17 @@ def account(running_azure: FakeAzure) -> Iterator[Azure]:
 def azure_field(fake_azure: FakeAzure, account: Azure, tmp_path: Path) -> Field:
     fake_azure.directory.tokens[account.credential.get_token(SCOPE).token] = int(time.time()) + 3600  # the reset forgot it
     found = Field(fake_azure, account, Paths(PROJECT, tmp_path / "cache", tmp_path / "state"), RunningAgents(fake_azure))
+    fake_azure.book.unregistered.add("microsoft.devtestlab")  # as in most subscriptions; `with_schedules` registers it
     record(found.paths)
     gallery(fake_azure)
     found.seeded = frozenset(one.id for one in fake_azure.held())
     return found
+
+
+@pytest.fixture
+def with_schedules(azure_field: Field) -> None:
+    """The subscription may have schedules that deallocate machines."""
+    azure_field.fake.book.unregistered.discard("microsoft.devtestlab")
 
 
 @pytest.fixture(autouse=True)

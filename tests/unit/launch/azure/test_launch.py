@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from launch.azure.launcher import GROUP as GROUP_OPTION
 from launch.azure.request import USER
 from launch.base import ACCOUNT, REGIONS, Market
 from tests.fakes.azure import SUBSCRIPTION, Resource
-from tests.unit.launch.azure.conftest import ABROAD, GROUP, HOME, KEY, MACHINE, PAT, SET, TYPE, VERSION, Field, gallery, record
+from tests.unit.launch.azure.conftest import ABROAD, GROUP, HOME, KEY, MACHINE, PAT, SCHEDULE, SET, TYPE, VERSION, Field, gallery, record
 
 TAGS = {"managed-by", "goldbake-launch", "goldbake-image", "goldbake-expires"}
 DISK, INTERFACE, ADDRESS = "Microsoft.Compute/disks", "Microsoft.Network/networkInterfaces", "Microsoft.Network/publicIPAddresses"
@@ -330,7 +331,48 @@ def test_without_a_size_the_choice_is_told(azure_field: Field) -> None:
 
 def test_it_is_said_that_a_machine_that_is_off_still_costs(azure_field: Field) -> None:
     azure_field.launch()
-    assert "Azure bills them until `./inv reap --cloud azure`" in azure_field.said.getvalue()
+    assert "Azure bills what is off, and `./inv reap --cloud azure` removes all" in azure_field.said.getvalue()
+    assert azure_field.held(SCHEDULE) == []
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("given", [False, True], ids=["own", "given"])
+@pytest.mark.usefixtures("with_schedules")
+def test_azure_is_told_to_deallocate_each_machine_at_its_end(azure_field: Field, count: int, given: bool) -> None:
+    options = {"resource_group": given_group(azure_field)} if given else {}
+    report = azure_field.launch(count=count, options=options, ttl=3 * 3600)
+    assert {one.name for one in azure_field.held(SCHEDULE)} == {f"shutdown-computevm-{one.instance.id}" for one in report.started}
+    bodies = [call.body for call in azure_field.fake.calls if call.title == f"PUT {SCHEDULE}"]
+    for body in bodies:
+        assert body["tags"]["goldbake-launch"] == "l1"
+        assert body["properties"]["dailyRecurrence"] == {"time": time.strftime("%H%M", time.gmtime(report.expires))}
+        assert (body["properties"]["timeZoneId"], body["properties"]["taskType"]) == ("UTC", "ComputeVmShutdownTask")
+    targets = {body["properties"]["targetResourceId"].rpartition("/")[2] for body in bodies}
+    assert targets == {one.instance.id for one in report.started}
+    assert "Azure is told to deallocate them then" in azure_field.said.getvalue()
+    assert report.notes == ()
+    azure_field.destroy()
+    assert azure_field.left() == []
+
+
+@pytest.mark.parametrize("ttl", [600, 24 * 3600, 3 * 24 * 3600])
+@pytest.mark.usefixtures("with_schedules")
+def test_a_time_of_day_serves_for_launches_of_less_than_a_day(azure_field: Field, ttl: int) -> None:
+    azure_field.launch(ttl=ttl)
+    assert azure_field.held(SCHEDULE) == []
+    assert not any(call.what == "providers" for call in azure_field.fake.calls)
+
+
+@pytest.mark.usefixtures("with_schedules")
+def test_a_schedule_that_is_refused_is_a_note_and_no_failure(azure_field: Field) -> None:
+    azure_field.fake.refuse("RequestDisallowedByPolicy", SCHEDULE, method="PUT", times=None)
+    report = azure_field.launch(count=2)
+    (note,) = report.notes
+    assert "RequestDisallowedByPolicy" in note
+    assert "(2 of 2): a machine that has powered itself off is billed until `./inv reap`" in note
+    assert len(report.started) == 2
+    azure_field.fake.refuse("AuthorizationFailed", "providers", method="*", times=None)
+    assert azure_field.launch("l2").notes == ()
 
 
 @pytest.mark.parametrize(("count", "kind"), [(1, MACHINE), (3, SET)])

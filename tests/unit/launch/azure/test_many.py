@@ -8,7 +8,7 @@ import pytest
 
 from goldbake.log import Progress
 from tests.fakes.azure import Call
-from tests.unit.launch.azure.conftest import GROUP, HOME, KEY, MACHINE, SET, Field
+from tests.unit.launch.azure.conftest import GROUP, HOME, KEY, MACHINE, SCHEDULE, SET, Field
 from tests.unit.launch.azure.test_launch import INTERFACE, given_group
 from tests.unit.launch.azure.test_removal import put
 
@@ -23,7 +23,8 @@ def _room(field: Field) -> None:
         field.fake.book.quotas[(HOME, name)] = 100_000
 
 
-def test_two_hundred_machines_take_as_many_calls_as_two(azure_field: Field) -> None:
+@pytest.mark.usefixtures("with_schedules")
+def test_two_hundred_machines_take_as_many_calls_as_two_and_a_schedule_each(azure_field: Field) -> None:
     _room(azure_field)
     options = {"regions": (HOME,), "key": KEY}
     titles = {}
@@ -33,7 +34,9 @@ def test_two_hundred_machines_take_as_many_calls_as_two(azure_field: Field) -> N
         assert len({started.agent for started in report.started}) == count
         assert all(started.instance.address for started in report.started)
         titles[count] = azure_field.fake.titles(reading=True)
-    assert titles[COUNT] == titles[2]
+    each = [title for title in titles[COUNT] if SCHEDULE in title]
+    assert each == [f"PUT {SCHEDULE}"] * COUNT
+    assert [title for title in titles[COUNT] if title not in each] == [title for title in titles[2] if title not in each]
     assert titles[2].count(f"PUT {SET}") == 1
     azure_field.fake.calls.clear()
     report_of_end = azure_field.destroy("l2")

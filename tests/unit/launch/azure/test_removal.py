@@ -223,6 +223,7 @@ def test_a_result_of_a_bake_is_never_listed_and_a_half_one_is_the_bakes(azure_fi
     assert azure_field.fake.book.find(VERSION) is None
 
 
+@pytest.mark.usefixtures("with_schedules")
 def test_the_published_role_allows_every_call_of_launch_and_removal(azure_field: Field) -> None:
     azure_field.launch("l1", count=2, options={"market": Market.SPOT_FIRST})
     azure_field.launch("l2", options={"ssh_from": "203.0.113.7/32", "key": KEY, "public_address": True})

@@ -628,6 +628,11 @@ def test_a_deployment_makes_what_its_template_says(fake_azure: FakeAzure, azure:
     assert _deploy(azure, _template(), name="m9")["status"] == "Succeeded"
     assert [one.name for one in fake_azure.held() if one.kind in (VM, "Microsoft.Network/networkInterfaces")] == ["m9-nic", "m9"]
     assert fake_azure.machine("m9").power == "running"
+    token = azure.credential.get_token("https://management.azure.com/.default").token
+    path = f"/subscriptions/{SUBSCRIPTION}/resourcegroups/{GROUP}/deployments/d/operations?$top=50&api-version=2018-02-01"
+    answer = requests.get(f"https://management.azure.com{path}", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    made = [one["properties"]["targetResource"]["resourceName"] for one in answer.json()["value"]]
+    assert made == ["m9", "m9-nic"], "the newest first, and without a provider in the path"
 
 
 @pytest.mark.parametrize("where", ["call", "operation"])

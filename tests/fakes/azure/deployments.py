@@ -140,8 +140,11 @@ def _made(book: Book, one: Resource, error: Refused | None) -> None:
 
 
 def _operations(ask: Ask) -> Result:
+    """What it did, the newest first: whoever deletes in this order finds nothing in use."""
     found = verbs.resource_of(ask)
-    return Result(200, {"value": [_operation(found, number, *entry) for number, entry in enumerate(found.memory["outputs"])]})
+    return Result(
+        200, {"value": [_operation(found, number, *entry) for number, entry in reversed(list(enumerate(found.memory["outputs"])))]}
+    )
 
 
 def _operation(one: Resource, number: int, id: str, state: str, error: dict[str, Any] | None) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def parse(path: str) -> Target:
         rest, low = rest[2:], low[2:]
     if low[0] == "deployments":  # Packer 1.6.6 leaves the provider out
         rest, low = ["providers", "Microsoft.Resources", *rest], ["providers", "microsoft.resources", *low]
+        path = f"/subscriptions/{subscription}/resourceGroups/{group}/{'/'.join(rest)}"
     if low[0] in ("resources", "locations") and len(rest) == 1:
         return Target(subscription, group, low[0], path=path)
     if low[0] != "providers":

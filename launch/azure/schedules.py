@@ -16,12 +16,12 @@ from azure.mgmt.resource.resources.models import GenericResource
 from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.operations import finished
 from goldbake.clouds.azure.resources import MACHINE, SCHEDULE, SCHEDULES_API, id_of
+from goldbake.clouds.azure.role import SCHEDULES as PROVIDER
 from launch.base import LaunchSpec
 
 if TYPE_CHECKING:
     from goldbake.clouds.azure.session import Azure
 
-PROVIDER = "Microsoft.DevTestLab"
 REGISTER = f"az provider register --namespace {PROVIDER}"
 
 _LIFE_S = range(15 * 60, 24 * 3600 - 60)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import pytest
+from azure.core.exceptions import HttpResponseError
 from azure.identity import ClientSecretCredential
 from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.resource.subscriptions import SubscriptionClient
 
-from tests.fakes.azure import LOCATION, SUBSCRIPTION
+from tests.fakes.azure import LOCATION, SUBSCRIPTION, FakeAzure
 
+MACHINE = "Microsoft.Compute/virtualMachines"
 KEY = f"ssh-rsa {'A' * 372} test"
 IMAGE = {"publisher": "Debian", "offer": "debian-12", "sku": "12-gen2", "version": "latest"}
 SIZE = "Standard_NC4as_T4_v3"
@@ -143,3 +147,36 @@ def scale_set(count: int, group: str = GROUP, *, zones: tuple[str, ...] = (), si
         "properties": {"orchestrationMode": "Flexible", "platformFaultDomainCount": 1, "virtualMachineProfile": inner},
     }
     return body | ({"zones": list(zones)} if zones else {})
+
+
+def ready(fake: FakeAzure) -> Calls:
+    """Clients of an account with one group and its network; nothing waits for a second."""
+    fake.book.retry_after = None
+    calls = Calls()
+    calls.group()
+    fake.calls.clear()
+    return calls
+
+
+def group_path(group: str = GROUP) -> str:
+    return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}"
+
+
+def refused(call: Callable[[], Any]) -> HttpResponseError:
+    """How a call fails, which must."""
+    with pytest.raises(HttpResponseError) as caught:
+        call()
+    return caught.value
+
+
+def code(call: Callable[[], Any]) -> str:
+    """The code that a call fails with."""
+    error = refused(call).error
+    assert error is not None
+    return str(error.code)
+
+
+def held(fake: FakeAzure) -> list[str]:
+    """What there is beside the group and its network, by the last words of the types."""
+    found = [one.kind.rpartition("/")[2] for one in fake.held()]
+    return sorted(kind for kind in found if kind not in ("resourceGroups", "virtualNetworks"))

@@ -14,6 +14,7 @@ from tests.fakes.azure import (
     disks,
     groups,
     images,
+    interfaces,
     machines,
     network,
     paths,
@@ -29,7 +30,7 @@ from tests.fakes.azure.book import Book
 from tests.fakes.azure.calls import Call
 from tests.fakes.azure.kinds import Ask
 
-PARTS = (account, catalogue, deployments, disks, groups, images, machines, network, platform, scalesets, schedules)
+PARTS = (account, catalogue, deployments, disks, groups, images, interfaces, machines, network, platform, scalesets, schedules)
 """What answers; each adds itself to `kinds`."""
 _SECRETS = ("customData", "userData", "adminPassword")
 _FREE = frozenset({"api-version", "$skiptoken", "$top", "monitor", "t", "c", "s", "h"})

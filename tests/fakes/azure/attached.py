@@ -8,8 +8,9 @@ from typing import Any
 from tests.fakes.azure.answers import Refused
 from tests.fakes.azure.book import Book, Resource
 from tests.fakes.azure.calls import Call
+from tests.fakes.azure.interfaces import give_address
 from tests.fakes.azure.kinds import KINDS, Ask
-from tests.fakes.azure.network import ADDRESS, INTERFACE, give_address
+from tests.fakes.azure.network import ADDRESS, INTERFACE
 from tests.fakes.azure.paths import Target, identifier
 
 

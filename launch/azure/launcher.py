@@ -14,28 +14,23 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from azure.core.exceptions import AzureError
-from azure.mgmt.compute import ComputeManagementClient
-from azure.mgmt.compute.models import VirtualMachine, VirtualMachineScaleSet
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.resource.resources.models import ResourceGroup
 
 from goldbake.clouds.azure.errors import failure
-from goldbake.clouds.azure.operations import finished, require_good
-from goldbake.clouds.azure.quotas import explained
-from goldbake.clouds.azure.refusals_requests import NO_CODE
-from goldbake.clouds.azure.resources import MACHINE, SET, Kind, delete, id_of, is_gone
+from goldbake.clouds.azure.resources import MACHINE, SET, Kind, is_gone
 from goldbake.clouds.azure.session import Azure
 from goldbake.clouds.azure.types import default_types
-from goldbake.clouds.failure import Failure, Scope, worst
+from goldbake.clouds.failure import Failure, worst
 from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError, UsageError
 from goldbake.log import Progress
-from launch.azure import answer as answers
 from launch.azure import listing, removal, schedules
 from launch.azure import request as requests
 from launch.azure.network import Networks, subnet_region
 from launch.azure.request import Ground, Site
 from launch.azure.survey import image_version, regions, survey
+from launch.azure.tries import Tries, Try
 from launch.azure.watch import ConsoleReader, died, seen
 from launch.base import ACCOUNT, REGIONS, CloudOptions, Created, Instance, LaunchSpec, Place, Resource
 from launch.observe import Consoles, Deaths, Seen
@@ -47,10 +42,6 @@ GROUP = "resource-group"
 
 _AT_ONCE = 8
 _SCHEDULES_AT_ONCE = 16
-_CREATE_S = 1800.0
-"""Longest wait for a create call until its machines run."""
-_DISCARD_S = 600.0
-_LOOKS_S = (1.0, 2.0, 4.0, 8.0)
 
 
 class AzureLauncher:
@@ -83,6 +74,7 @@ class AzureLauncher:
         self._grounds: dict[str, Ground] = {}
         self._types: tuple[str, ...] = options.types
         self._networks = Networks(self._azure, options)
+        self._tries = Tries(self._azure, clock, self._warn)
         self._key = options.key
         self._groups: set[str] = set()
         self._made: dict[str, dict[str, Kind]] = {}
@@ -143,8 +135,7 @@ class AzureLauncher:
         group = self._made_group(spec)
         with self._networks.used(place.region):
             site = self._networks.site(spec, group, place.region)
-            start = self._set if self._is_set(spec) else self._one
-            created = start(spec, numbers, place, group, site)
+            created = self._started(spec, numbers, place, group, site)
         self._schedule(spec, group, place.region, created.instances)
         for problem in self._networks.settle(place.region):
             self._warn(f"{problem.message}; destroy will")
@@ -225,49 +216,18 @@ class AzureLauncher:
             self._groups.add(group)
             return group
 
-    def _one(self, spec: LaunchSpec, numbers: Sequence[int], place: Place, group: str, site: Site) -> Created:
-        ground, kind, named = self._grounds[place.region], self._kind(place), requests.name(spec, numbers, place)
-        body = requests.machine(spec, self._options, ground.image, ground.size(kind), site, place, named, self._key)
-        calls, doing = self._azure.client(ComputeManagementClient).virtual_machines, f"start a {kind}"
-        self._note(spec.launch_id, named, MACHINE)
-        try:
-            poller = calls.begin_create_or_update(group, named, VirtualMachine(body))
-            self._await(poller, group, named, MACHINE, 1, doing, place)
-            item = calls.get(group, named, expand="instanceView")
-            require_good(item, doing=doing, place=str(place))
-        except AzureError as error:
-            raise self._left(failure(error, doing=doing, place=str(place)), MACHINE, group, named, place, 1) from error
-        except Failure as found:
-            told = self._told(found, group, named, doing, place)
-            raise self._left(told, MACHINE, group, named, place, 1) from found
-        return Created(self._described(spec, numbers, [item], group))
-
-    def _set(self, spec: LaunchSpec, numbers: Sequence[int], place: Place, group: str, site: Site) -> Created:
-        ground, kind, named, count = self._grounds[place.region], self._kind(place), requests.name(spec, numbers, place), len(numbers)
-        body = requests.scale_set(spec, self._options, ground.image, ground.size(kind), site, place, named, self._key, count)
-        calls, doing, said = self._azure.client(ComputeManagementClient).virtual_machine_scale_sets, f"start {count} × {kind}", None
-        self._note(spec.launch_id, named, SET)
-        try:
-            poller = calls.begin_create_or_update(group, named, VirtualMachineScaleSet(body))
-            self._await(poller, group, named, SET, count, doing, place)
-        except AzureError as error:
-            raise self._left(failure(error, doing=doing, place=str(place)), SET, group, named, place, count) from error
-        except Failure as found:
-            said = found
-        good, bad = answers.sorted_out(self._of_set(group, named, place, 0 if said else count))
-        missing = answers.shortage(good, bad, count, place, kind, said)
-        if not good and missing is not None:
-            raise self._left(missing, SET, group, named, place, count)
-        for item in bad:
-            self._discard(MACHINE, group, str(item.name), place)
-        noticed = self._noticed(missing, place, count) if missing is not None else None
-        return Created(self._described(spec, numbers, good, group), noticed)
-
-    def _await(self, poller: Any, group: str, named: str, kind: Kind, count: int, doing: str, place: Place) -> None:
-        def look() -> list[Any]:
-            return listing.made(self._azure, group, named, kind)
-
-        answers.awaited(poller, look, count, doing=doing, place=str(place), patience=_CREATE_S, clock=self._clock)
+    def _started(self, spec: LaunchSpec, numbers: Sequence[int], place: Place, group: str, site: Site) -> Created:
+        """One VM, or a scale set of them, at one place. Raises Failure, with nothing left, when none was started."""
+        ground, size, named = self._grounds[place.region], self._kind(place), requests.name(spec, numbers, place)
+        what = Try(group, named, SET if self._is_set(spec) else MACHINE, size, place, len(numbers))
+        given = (spec, self._options, ground.image, ground.size(size), site, place, named, self._key)
+        with self._mutex:
+            self._made.setdefault(spec.launch_id, {})[named] = what.kind
+        if what.kind is MACHINE:
+            found, missing = [self._tries.one(what, requests.machine(*given))], None
+        else:
+            found, missing = self._tries.many(what, requests.scale_set(*given, what.count))
+        return Created(self._described(spec, numbers, found, group), missing)
 
     def _schedule(self, spec: LaunchSpec, group: str, region: str, instances: Sequence[Instance]) -> None:
         """Let Azure end the machines too, where it can. That it cannot is told, and is no failure of the launch."""
@@ -291,57 +251,6 @@ class AzureLauncher:
                     f"{problems[0]} ({len(problems)} of {len(instances)}): a machine that has powered itself off is billed until `./inv reap`"
                 )
 
-    def _of_set(self, group: str, named: str, place: Place, wanted: int) -> list[Any]:
-        """The VMs of a scale set, with their states; looks again for a while when Azure does not list as many as it has made. Raises Failure."""
-        found = list[Any]()
-        for pause in _LOOKS_S:
-            try:
-                found = listing.made(self._azure, group, named, SET)
-            except AzureError as error:
-                raise failure(error, doing="look at what was started", place=str(place)) from error
-            if len(found) >= wanted:
-                break
-            threading.Event().wait(pause)
-        return found
-
-    def _told(self, found: Failure, group: str, named: str, doing: str, place: Place) -> Failure:
-        """An operation may fail without saying why: then the machine tells."""
-        if found.code != NO_CODE:
-            return found
-        try:
-            item = self._azure.client(ComputeManagementClient).virtual_machines.get(group, named, expand="instanceView")
-            require_good(item, doing=doing, place=str(place))
-        except AzureError:
-            return found
-        except Failure as better:
-            return better
-        return found
-
-    def _left(self, found: Failure, kind: Kind, group: str, named: str, place: Place, count: int) -> Failure:
-        """Nothing of a failed try stays, since Azure keeps a machine that it could not place. Returns the failure with what is known of it.
-
-        What ends the whole launch is removed with it.
-        """
-        if found.scope not in (Scope.ACCOUNT, Scope.REQUEST):
-            self._discard(kind, group, named, place)
-        return self._noticed(found, place, count)
-
-    def _discard(self, kind: Kind, group: str, named: str, place: Place) -> None:
-        """Remove what is not wanted; if this fails, destroy finds it."""
-        resource_id = id_of(kind, self._azure.subscription, group, named)
-        doing = f"delete the {kind.name} {named}, which failed"
-        try:
-            finished(delete(self._azure, kind, resource_id), doing=doing, place=str(place), patience=_DISCARD_S)
-        except AzureError as error:
-            if not is_gone(error):
-                self._warn(f"{failure(error, doing=doing, place=str(place)).message}; destroy will")
-        except Failure as error:
-            self._warn(f"{error.message}; destroy will")
-
-    def _noticed(self, found: Failure, place: Place, count: int) -> Failure:
-        """The failure with what is known about its cause; a quota is named with its value."""
-        return explained(self._azure, found, region=place.region, types=[self._kind(place)], spot=place.spot, count=count)
-
     def _described(self, spec: LaunchSpec, numbers: Sequence[int], found: Sequence[Any], group: str) -> tuple[Instance, ...]:
         """The instances that were made, with their addresses."""
         try:
@@ -359,10 +268,6 @@ class AzureLauncher:
         if not (self._options.key and self._options.ssh_from and instance.address):
             return instance
         return replace(instance, reach=f"ssh {requests.USER}@{instance.address}")
-
-    def _note(self, launch_id: str, named: str, kind: Kind) -> None:
-        with self._mutex:
-            self._made.setdefault(launch_id, {})[named] = kind
 
     def _states(self, launch_id: str) -> Iterable[tuple[str, Seen]]:
         """The states of the machines that this process has started. Raises Failure."""

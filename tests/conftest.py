@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import runs
+
 if TYPE_CHECKING:
     from tests.fakes.aws import FakeAws
     from tests.fakes.azure import FakeAzure
     from tests.fakes.gcp import FakeGcp
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take long come first."""
+    items.sort(key=lambda item: runs.turn(item.path))
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 UNIT = ("tests/unit",)
 REAL = ("tests/shell", "tests/integration")
-PARALLEL = ("-n", "auto")
-"""Unit tests share nothing."""
-IN_PAIRS = ("-n", "2", "--dist", "loadfile")
+PARALLEL = ("-n", "auto", "--dist", "worksteal")
+"""Unit tests share nothing: who has none left takes of those that wait elsewhere."""
+IN_PAIRS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """The others share a machine: two at a time, those of a file one after the other, because they share a booted image or a mirror. The image
-is baked once: who comes second waits for it."""
+is baked once: who comes second waits for it. Files are handed out as `turn` says, not by how many tests they have."""
+
+FIRST = (
+    "integration/test_sabotage.py",  # bakes the image; that takes as long as
+    "shell/test_finish.py", "shell/test_driver.py", "shell/test_containers.py", "shell/test_system.py", "shell/test_agent.py", "shell/test_trim.py",
+    "integration/test_lint.py",
+    "integration/test_first_boot_vm.py", "integration/test_first_boot_container.py", "integration/test_agent_fidelity.py",
+    "integration/test_pat_hygiene.py", "integration/test_azure_bake.py", "integration/test_gcp_bake.py", "integration/test_gcp_packer.py",
+    "integration/test_launch_local.py", "integration/test_faults.py", "integration/test_aws_bake.py", "integration/test_launch_interrupted.py",
+    "integration/test_packer.py", "integration/test_azure_launch.py", "integration/test_gcp_launch.py", "integration/test_aws_launch.py",
+    "integration/test_secure_boot.py", "integration/test_demo.py",
+)  # fmt: skip
+"""What bakes, what needs no image until there is one, then the longest files: so that the two end together, with short ones."""
 
 FAST = (*UNIT, "-m", "not slow", *PARALLEL)
+
+
+def turn(path: Path) -> int:
+    """When it is the turn of a file of tests: those of `FIRST` in their order, then all others."""
+    name = f"{path.parent.name}/{path.name}"
+    return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
 def plan(*, fast: bool, expression: str) -> list[tuple[str, ...]]:

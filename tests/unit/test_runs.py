@@ -28,5 +28,12 @@ def test_coverage_is_judged_once_after_the_last_run() -> None:
     assert ["--cov-append" in arguments for arguments in plan] == [False, True, True]
 
 
+def test_files_that_come_first_are_there_and_come_in_their_order() -> None:
+    named = [PROJECT / "tests" / name for name in runs.FIRST]
+    assert [path for path in named if not path.is_file()] == []
+    others = [path for path in (PROJECT / "tests").glob("*/test_*.py") if path not in named]
+    assert sorted([*others, *named], key=runs.turn)[: len(named)] == named
+
+
 def test_an_expression_is_looked_for_everywhere() -> None:
     assert runs.plan(fast=False, expression="sabotage") == [("-k", "sabotage")]

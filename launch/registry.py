@@ -10,6 +10,7 @@ from goldbake.config.load import load_config
 from goldbake.config.model import Cloud
 from goldbake.errors import ConfigError
 from goldbake.paths import Paths
+from goldbake.records import Records
 from launch.base import ACCOUNT, REGIONS, CloudOptions, Launcher
 from launch.journal import Journal
 from launch.local import LocalLauncher, LocalOptions
@@ -71,7 +72,8 @@ def _gcp(paths: Paths, options: CloudOptions, local: LocalOptions) -> Launcher:
 def _azure(paths: Paths, options: CloudOptions, local: LocalOptions) -> Launcher:
     from launch.azure.launcher import AzureLauncher  # noqa: PLC0415
 
-    return AzureLauncher(options, remembered=_remembered(paths), accounts=_accounts(paths, Cloud.AZURE))
+    kept = next((record.artifact for record in Records(paths.records).all() if record.cloud is Cloud.AZURE), "")
+    return AzureLauncher(options, remembered=_remembered(paths), accounts=_accounts(paths, Cloud.AZURE), image=kept)
 
 
 def _regions_of(paths: Paths) -> Callable[[str], Sequence[str]]:

@@ -18,7 +18,7 @@ from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.resource.resources.models import ResourceGroup
 
 from goldbake.clouds.azure.errors import failure
-from goldbake.clouds.azure.resources import MACHINE, SET, Kind, is_gone
+from goldbake.clouds.azure.resources import MACHINE, SET, Kind, is_gone, subscription_in
 from goldbake.clouds.azure.session import Azure
 from goldbake.clouds.azure.types import default_types
 from goldbake.clouds.failure import Failure, worst
@@ -45,7 +45,10 @@ _SCHEDULES_AT_ONCE = 16
 
 
 class AzureLauncher:
-    """A `launch.base.Launcher`. `remembered` gives what the journal of a launch remembers, `accounts` the subscriptions that journals name."""
+    """A `launch.base.Launcher`. `remembered` gives what the journal of a launch remembers, `accounts` the subscriptions that journals name.
+
+    `image` is an image version of ours: its subscription is the own one where the environment names none.
+    """
 
     cloud = Cloud.AZURE
     shared = True
@@ -62,11 +65,12 @@ class AzureLauncher:
         remembered: Callable[[str], Mapping[str, str]] = lambda _: {},
         accounts: Callable[[], Sequence[str]] = lambda: (),
         azure: Azure | None = None,
+        image: str = "",
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._options = options
-        self._azure = azure or Azure()
+        self._azure = azure or Azure(subscription_in(image))
         self._remembered = remembered
         self._accounts = accounts
         self._clock = clock

@@ -92,6 +92,12 @@ def parts(resource_id: str) -> Parts:
     return Parts(found["subscription"], found["group"] or "", tuple(words[2::2]))
 
 
+def subscription_in(resource_id: str) -> str:
+    """The subscription that an id names; empty for what is no id."""
+    found = _ID.fullmatch(resource_id)
+    return found["subscription"] if found else ""
+
+
 def id_of(kind: Kind, subscription: str, group: str, name: str) -> str:
     """The id of what is in a resource group."""
     return f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{kind.provided}/{name}"

@@ -11,12 +11,13 @@ import pytest
 
 from goldbake.clouds.azure.types import CHEAPEST, default_types
 from goldbake.clouds.failure import Failure
-from goldbake.config.model import Gpu
-from goldbake.errors import Exit, GoldbakeError, MissingError, UsageError
+from goldbake.config.model import Cloud, Gpu
+from goldbake.errors import Exit, MissingError, UsageError
 from launch import service
 from launch.azure.launcher import GROUP as GROUP_OPTION
 from launch.azure.request import USER
 from launch.base import ACCOUNT, REGIONS, Market
+from launch.registry import launcher_for
 from tests.fakes.azure import SUBSCRIPTION, Resource
 from tests.unit.launch.azure.conftest import ABROAD, GROUP, HOME, KEY, MACHINE, PAT, SCHEDULE, SET, TYPE, VERSION, Field, gallery, record
 
@@ -391,14 +392,17 @@ def test_with_a_key_and_an_open_port_the_report_has_the_way_in(azure_field: Fiel
     assert KEY in json.dumps(azure_field.fake.machine(started.instance.id).body)
 
 
-def test_without_credentials_it_is_said_what_to_set(azure_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
-    from goldbake.clouds.azure.session import Azure  # noqa: PLC0415
-
+def test_without_a_subscription_it_is_the_one_of_our_newest_image(azure_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_SUBSCRIPTION_ID")
-    with pytest.raises(MissingError) as caught:
-        Azure()
+    launcher = launcher_for(Cloud.AZURE, azure_field.paths)
+    assert launcher.instances() == []
+    assert {call.path.split("/")[2] for call in azure_field.fake.calls if call.host == "management.azure.com"} == {SUBSCRIPTION}
+    for path in azure_field.paths.records.glob("*/*/*.json"):
+        path.unlink()
+    with pytest.raises(MissingError, match="no Azure subscription is said") as caught:
+        launcher_for(Cloud.AZURE, azure_field.paths)
+    assert "AZURE_SUBSCRIPTION_ID" in caught.value.hint
     assert caught.value.exit_code is Exit.MISSING
-    assert isinstance(caught.value, GoldbakeError)
 
 
 def test_instances_are_listed_over_the_subscription(azure_field: Field) -> None:

@@ -42,6 +42,14 @@ def test_the_same_put_twice_is_one_machine(fake_azure: FakeAzure, azure: Calls) 
     assert code(lambda: azure.start(custom="Yg==")) == "PropertyChangeNotAllowed"
 
 
+def test_a_machine_that_failed_is_tried_anew_by_the_same_put(fake_azure: FakeAzure, azure: Calls) -> None:
+    fake_azure.capacity[LOCATION, SIZE, False] = 0
+    assert code(azure.start) == "AllocationFailed"
+    fake_azure.capacity[LOCATION, SIZE, False] = 1
+    assert azure.start().properties.provisioning_state == "Succeeded"
+    assert held(fake_azure) == ["disks", "networkInterfaces", "publicIPAddresses", "virtualMachines"]
+
+
 def test_secrets_come_back_to_nobody_who_does_not_ask(fake_azure: FakeAzure, azure: Calls) -> None:
     azure.start(custom="c2VjcmV0", userData="aGlkZGVu")
     plain = json.dumps(azure.compute.virtual_machines.get(GROUP, "m", expand="instanceView").as_dict())
@@ -219,6 +227,15 @@ def test_a_scale_set_makes_machines_of_its_group(fake_azure: FakeAzure, azure: C
     assert azure.compute.virtual_machine_scale_sets.get(GROUP, "set").sku.capacity == 2
     azure.compute.virtual_machine_scale_sets.begin_delete(GROUP, "set", force_deletion=True).result()
     assert held(fake_azure) == []
+
+
+def test_the_same_put_of_a_scale_set_starts_nothing_and_a_greater_one_the_rest(fake_azure: FakeAzure, azure: Calls) -> None:
+    first = azure.begin_set(2).result()
+    names = {one.name for one in azure.compute.virtual_machines.list(GROUP)}
+    assert azure.begin_set(2).result().properties.unique_id == first.properties.unique_id
+    assert {one.name for one in azure.compute.virtual_machines.list(GROUP)} == names
+    azure.begin_set(5).result()
+    assert len(list(azure.compute.virtual_machines.list(GROUP))) == 5
 
 
 def test_a_scale_set_starts_what_there_is_room_for(fake_azure: FakeAzure, azure: Calls) -> None:

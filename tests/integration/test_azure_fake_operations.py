@@ -122,6 +122,11 @@ def test_throttling_says_how_long_and_the_sdk_waits(fake_azure: FakeAzure, azure
     list(patient.virtual_machines.list(GROUP))
     assert time.monotonic() - begun >= 2
     assert [call.status for call in fake_azure.calls if call.what == MACHINE] == [429, 429, 200]
+    fake_azure.keep_answers = True
+    list(patient.virtual_machines.list(GROUP))
+    fake_azure.keep_answers = False
+    left = [answer.headers["x-ms-ratelimit-remaining-resource"] for _, answer in fake_azure.answers]
+    assert [name.partition(";")[0] for name in left] == ["Microsoft.Compute/HighCostGet3Min"]
     fake_azure.refuse("TooManyRequests", "operation", retry_after=1)
     patient.virtual_machines.begin_create_or_update(GROUP, "m", machine("m")).result()
 

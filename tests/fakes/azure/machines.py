@@ -47,6 +47,8 @@ def _make(ask: Ask, new: Resource, old: Resource | None) -> None:
         raise lack
     if lack is not None:
         new.memory["doomed"] = lack
+    if old is not None:  # it failed, and is tried anew
+        attached.let_go(ask.book, old)
     complete(ask, new, checked)
 
 

@@ -56,7 +56,8 @@ def _make(ask: Ask, new: Resource, old: Resource | None) -> None:
     checked = machines.check(ask, pattern, count=max(count - already, 0))
     new.memory |= {"checked": checked, "more": max(count - already, 0)}
     machines.keep_secrets(Resource("", "", "", ("",), {"properties": profile}))
-    properties |= {"uniqueId": str(uuid.uuid4()), "timeCreated": now()}
+    before = old.properties if old is not None else {}
+    properties |= {"uniqueId": before.get("uniqueId") or str(uuid.uuid4()), "timeCreated": before.get("timeCreated") or now()}
     _take(ask, new, checked)
 
 

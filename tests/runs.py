@@ -14,13 +14,13 @@ is baked once: who comes second waits for it. Files are handed out as `turn` say
 
 FIRST = (
     "integration/test_sabotage.py",  # bakes the image; that takes as long as
-    "shell/test_finish.py", "shell/test_driver.py", "shell/test_containers.py", "shell/test_system.py", "shell/test_agent.py", "shell/test_trim.py",
-    "integration/test_lint.py",
-    "integration/test_first_boot_vm.py", "integration/test_first_boot_container.py", "integration/test_agent_fidelity.py",
-    "integration/test_pat_hygiene.py", "integration/test_azure_bake.py", "integration/test_gcp_bake.py", "integration/test_gcp_packer.py",
-    "integration/test_launch_local.py", "integration/test_faults.py", "integration/test_aws_bake.py", "integration/test_launch_interrupted.py",
-    "integration/test_packer.py", "integration/test_azure_launch.py", "integration/test_gcp_launch.py", "integration/test_aws_launch.py",
-    "integration/test_secure_boot.py", "integration/test_demo.py",
+    "shell/test_finish.py", "shell/test_driver.py", "shell/test_containers.py", "shell/test_system.py", "shell/test_agent.py",
+    "shell/test_trim.py", "shell/test_inputs.py", "integration/test_agent_fidelity.py", "integration/test_lint.py",
+    "integration/test_first_boot_vm.py", "integration/test_first_boot_container.py", "integration/test_pat_hygiene.py",
+    "integration/test_azure_bake.py", "integration/test_gcp_bake.py", "integration/test_gcp_packer.py", "integration/test_launch_local.py",
+    "integration/test_faults.py", "integration/test_aws_bake.py", "integration/test_launch_interrupted.py", "integration/test_packer.py",
+    "integration/test_azure_launch.py", "integration/test_gcp_launch.py", "integration/test_aws_launch.py", "integration/test_secure_boot.py",
+    "integration/test_demo.py",
 )  # fmt: skip
 """What bakes, what needs no image until there is one, then the longest files: so that the two end together, with short ones."""
 

@@ -5,12 +5,18 @@ world.py.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tests.fakes.gcp import Event, FakeGcp
+import pytest
+
+from tests.fakes.gcp import NEWEST_DEBIAN, Event, FakeGcp
 from tests.fakes.gcp.imds import Imds
-from tests.integration.world import World
+from tests.integration import gcpaccount
+from tests.integration.world import World, world
 from tests.integration.worldmachine import Login
 
 
@@ -73,3 +79,24 @@ class ComputeEngine:
         disks = self._fake.instance(instance_id)["disks"]
         boot = next(disk for disk in disks if disk.get("boot"))
         return self._fake.disk(boot["source"].rpartition("/")[2])
+
+
+@dataclass(frozen=True)
+class Building:
+    """A project in which bakes find their base image, and its machines."""
+
+    fake: FakeGcp
+    world: World
+    patch: pytest.MonkeyPatch
+    """Of the environment that leads to the project."""
+
+
+@contextmanager
+def building(folder: Path, root: Path) -> Iterator[Building]:
+    """Build instances of Debian are containers of `root`, and Packer finds the way into them."""
+    with FakeGcp() as fake, gcpaccount.environment(fake) as patch, world(ComputeEngine(fake), folder) as machines:
+        host, port = machines.open_ssh()
+        for name, value in {"ssh_host": host, "ssh_port": str(port), "reboot_pause": "1s"}.items():
+            patch.setenv(f"PKR_VAR_{name}", value)
+        machines.stands_for(NEWEST_DEBIAN.id, [root])
+        yield Building(fake, machines, patch)

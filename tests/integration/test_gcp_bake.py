@@ -23,9 +23,9 @@ from tests.fakes.gcp import NEWEST_DEBIAN, TOKEN, FakeGcp
 from tests.integration import cloudshop, gcpaccount, workshop
 from tests.integration.cloudshop import CloudShop
 from tests.integration.conftest import BakedImage
-from tests.integration.gcpworld import ComputeEngine
+from tests.integration.gcpworld import building
 from tests.integration.machines import until
-from tests.integration.world import World, world
+from tests.integration.world import World
 
 pytestmark = [
     pytest.mark.slow,
@@ -55,12 +55,8 @@ class Field:
 def field(baked_image: BakedImage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     folder = tmp_path_factory.mktemp("gcp-bake")
     shop = cloudshop.make(folder, baked_image, Cloud.GCP, "{region: us-central1, labels: {team: render}}")
-    with FakeGcp() as fake, gcpaccount.environment(fake) as patch, world(ComputeEngine(fake), folder / "world") as machines:
-        host, port = machines.open_ssh()
-        for name, value in {"ssh_host": host, "ssh_port": str(port), "reboot_pause": "1s"}.items():
-            patch.setenv(f"PKR_VAR_{name}", value)
-        machines.stands_for(NEWEST_DEBIAN.id, [baked_image.root])
-        yield Field(fake, machines, shop, patch)
+    with building(folder / "world", baked_image.root) as made:
+        yield Field(made.fake, made.world, shop, made.patch)
 
 
 @pytest.fixture(scope="module")

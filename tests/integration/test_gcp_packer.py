@@ -10,13 +10,12 @@ import pytest
 
 from goldbake.config.model import Cloud
 from goldbake.errors import Exit
-from tests.fakes.gcp import NEWEST_DEBIAN, NUMBER, Call, FakeGcp
+from tests.fakes.gcp import NUMBER, Call, FakeGcp
 from tests.integration import cloudshop, gcpaccount
 from tests.integration.cloudshop import CloudShop
 from tests.integration.conftest import BakedImage
-from tests.integration.gcpworld import ComputeEngine
+from tests.integration.gcpworld import building
 from tests.integration.workshop import Ended
-from tests.integration.world import world
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,12 +56,8 @@ def running(baked_image: BakedImage, tmp_path_factory: pytest.TempPathFactory) -
     shop.shop.script("touch-image", "touch /opt/small")
     shop.add_image("small", "{zones: [us-central1-a, us-central1-b]}", ["touch-image"])
     shop.add_image("inside", INSIDE, ["touch-image"])
-    with FakeGcp() as fake, gcpaccount.environment(fake) as patch, world(ComputeEngine(fake), folder / "world") as machines:
-        host, port = machines.open_ssh()
-        for name, value in {"ssh_host": host, "ssh_port": str(port), "reboot_pause": "1s"}.items():
-            patch.setenv(f"PKR_VAR_{name}", value)
-        machines.stands_for(NEWEST_DEBIAN.id, [baked_image.root])
-        yield Field(fake, shop)
+    with building(folder / "world", baked_image.root) as made:
+        yield Field(made.fake, shop)
 
 
 @pytest.fixture

@@ -12,11 +12,9 @@ import pytest
 
 from goldbake.config.model import Cloud
 from goldbake.paths import PROJECT
-from tests.fakes.gcp import NEWEST_DEBIAN, FakeGcp
-from tests.integration import cloudshop, gcpaccount
+from tests.integration import cloudshop
 from tests.integration.conftest import BakedImage
-from tests.integration.gcpworld import ComputeEngine
-from tests.integration.world import world
+from tests.integration.gcpworld import building
 from tests.shell.machine import UPLOADED, Machine
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="an overlay over the image needs root")]
@@ -92,16 +90,12 @@ def test_packer_starts_with_secure_boot_and_puts_the_certificates_into_the_image
     described.write_text(described.read_text().replace("    os: debian-12\n", "    os: debian-12\n    secure_boot: true\n", 1))
     script = shop.shop.project / "image-scripts" / "install-driver.sh"
     script.write_text(script.read_text() + SIGNED)
-    with FakeGcp() as fake, gcpaccount.environment(fake) as patch, world(ComputeEngine(fake), tmp_path / "world") as machines:
-        host, port = machines.open_ssh()
-        for name, value in {"ssh_host": host, "ssh_port": str(port), "reboot_pause": "1s"}.items():
-            patch.setenv(f"PKR_VAR_{name}", value)
-        machines.stands_for(NEWEST_DEBIAN.id, [baked_image.root])
+    with building(tmp_path / "world", baked_image.root) as made:
         ended = shop.shop.bake("--cloud", "gcp", "--image", shop.image)
         assert ended.code == 0, ended.stderr
-        (instance,) = [call.body for call in fake.calls if call.method == "compute.instances.insert"]
-        (image,) = [call.body for call in fake.calls if call.method == "compute.images.insert"]
-        assert fake.crashes == []
+        (instance,) = [call.body for call in made.fake.calls if call.method == "compute.instances.insert"]
+        (image,) = [call.body for call in made.fake.calls if call.method == "compute.images.insert"]
+        assert made.fake.crashes == []
     assert instance["shieldedInstanceConfig"]["enableSecureBoot"] is True
     own, *others = [base64.b64decode(one["content"]) for one in image["shieldedInstanceInitialState"]["dbs"]]
     assert f"goldbake {shop.image} modules".encode() in own

@@ -23,6 +23,9 @@ from goldbake.log import Progress
 from tests.integration.worldmachine import Disk, Login, Machine, Service
 from tests.integration.worldnet import Relay, listener, within
 
+_SSH_S = 20.0
+"""How long a connection waits for a machine's SSH server."""
+
 
 class Provider(Protocol):
     """What the world asks of a cloud's fake. A disk and an image are named as the provider likes, by ids that are never used again."""
@@ -73,6 +76,7 @@ class World:
         self._disks: dict[str, Disk] = {}
         self._mutex = threading.RLock()
         self._ssh: Relay | None = None
+        self._closing = threading.Event()
         self._detach = provider.attach(self)
 
     def stands_for(self, image: str, layers: Sequence[Path]) -> None:
@@ -88,6 +92,7 @@ class World:
 
     def close(self) -> None:
         """End all machines; their files and networks go with them."""
+        self._closing.set()
         if self._ssh is not None:
             self._ssh.stop()
         for machine in self.machines:
@@ -171,10 +176,15 @@ class World:
             self.problems.append(f"{machine.id} did not end")
 
     def _enter(self) -> socket.socket:
-        with_login = [machine for machine in self.machines if machine.login is not None and machine.is_running]
-        if not with_login:
-            raise ConnectionRefusedError
-        return within(with_login[-1].namespace, lambda: socket.create_connection(("127.0.0.1", 22), timeout=2))
+        """Waits for a server that is about to listen: who is refused tries again only after some seconds."""
+        deadline = time.monotonic() + _SSH_S
+        while True:
+            try:
+                newest = next(machine for machine in reversed(self.machines) if machine.login is not None and machine.is_running)
+                return within(newest.namespace, lambda: socket.create_connection(("127.0.0.1", 22), timeout=2))
+            except (StopIteration, OSError):
+                if self._closing.wait(0.1) or time.monotonic() > deadline:
+                    raise ConnectionRefusedError from None
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
 import re
 import threading
 import time
@@ -17,14 +16,13 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.compute import models as compute
 
-from goldbake import proc
 from goldbake.clouds import tags as names
 from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import failure, refused
 from goldbake.clouds.azure.operations import finished
 from goldbake.clouds.azure.quotas import explained
 from goldbake.clouds.azure.resources import VERSION, delete, is_gone, parts
-from goldbake.clouds.azure.session import Azure, setting
+from goldbake.clouds.azure.session import Azure
 from goldbake.clouds.azure.skus import skus
 from goldbake.clouds.azure.spoken import recognised
 from goldbake.clouds.failure import Failure, Scope
@@ -32,7 +30,7 @@ from goldbake.config import base_images
 from goldbake.config.azure import AzureSettings
 from goldbake.config.model import Cloud, Image
 from goldbake.errors import Exit, MissingError, UsageError
-from goldbake.images import azure_gallery, azure_leftovers
+from goldbake.images import azure_account, azure_gallery, azure_leftovers
 from goldbake.images.base import Attempt, Base
 from goldbake.packer import Value
 
@@ -41,8 +39,6 @@ _DATE = re.compile(r"20\d{6}")
 """Publishers write the day of an image into its version: 0.20260112.1990 (Debian), 24.04.202601120 (Canonical)."""
 _CHANGE_S = 900.0
 _DELETE_S = 1800.0
-_CLI = ("AZURE_CONFIG_DIR", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "MSI_SECRET")
-"""What the Azure CLI and managed identities need of the environment, besides HOME."""
 
 
 class AzureImages:
@@ -116,7 +112,8 @@ class AzureImages:
         ]
 
     def require_tools(self, image: Image) -> None:
-        """SSH is all, and who has signed in with the Azure CLI has it."""
+        """SSH is all, and who has signed in with the Azure CLI has it. Raises MissingError for a certificate that Packer cannot read."""
+        azure_account.require_readable()
 
     def make_ready(self, name: str, image: Image) -> None:
         """The image's definition in the gallery. Raises MissingError without the gallery, UsageError for a definition that does not fit."""
@@ -124,18 +121,7 @@ class AzureImages:
 
     def environment(self) -> dict[str, str]:
         """The account as Packer's plugin calls it; secrets travel only in the environment."""
-        azure = self._of()
-        found = {name: os.environ[name] for name in _CLI if name in os.environ} | {"ARM_SUBSCRIPTION_ID": azure.subscription}
-        certificate = setting("CLIENT_CERTIFICATE_PATH")
-        token_file = os.environ.get("AZURE_FEDERATED_TOKEN_FILE") or os.environ.get("ARM_OIDC_TOKEN_FILE_PATH")
-        if not (setting("CLIENT_SECRET") or certificate or token_file):
-            return found | ({"PKR_VAR_use_azure_cli": "true"} if proc.find("az") and not os.environ.get("IDENTITY_ENDPOINT") else {})
-        found |= {f"ARM_{name}": setting(name) for name in ("TENANT_ID", "CLIENT_ID")}
-        if setting("CLIENT_SECRET"):
-            return found | {"ARM_CLIENT_SECRET": setting("CLIENT_SECRET")}
-        if certificate:
-            return found | {"ARM_CLIENT_CERTIFICATE_PATH": certificate}
-        return found | {"PKR_VAR_client_jwt": _token(str(token_file))}
+        return azure_account.environment(self._of().subscription)
 
     def source(self, image_id: str) -> dict[str, Value]:
         """The version, of the base image or of our own: what it is a version of stands in the template."""
@@ -351,11 +337,3 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _plain(region: str) -> str:
     """Azure answers `East US` where it was told `eastus`."""
     return region.replace(" ", "").lower()
-
-
-def _token(file: str) -> str:
-    try:
-        with open(file, encoding="ascii") as opened:  # noqa: PTH123
-            return opened.read().strip()
-    except (OSError, ValueError) as error:
-        raise MissingError(f"the token file {file} cannot be read: {error}", hint="AZURE_FEDERATED_TOKEN_FILE names it") from error

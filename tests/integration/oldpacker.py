@@ -19,7 +19,7 @@ from tests.integration.workshop import Workshop
 VERSION = "1.6.6"
 
 ARGUMENTS = frozenset(
-    {"public_ip_sku", "skip_create_image", "security_type", "vtpm_enabled", "secure_boot_enabled", "storage_account_type"}
+    {"client_cert_password", "skip_create_image", "security_type", "vtpm_enabled", "secure_boot_enabled", "storage_account_type"}
 )
 """Arguments of azure-arm that this version refuses."""
 BLOCKS = frozenset({'dynamic "spot"', "target_region", "validation"})

@@ -60,6 +60,11 @@ def subscription_of(described: str = "") -> str:
     return setting("SUBSCRIPTION_ID") or described or _cli_subscription()
 
 
+def has_cli_login() -> bool:
+    """Whether somebody has signed in with the Azure CLI on this machine."""
+    return bool(_cli_subscription())
+
+
 def is_configured() -> bool:
     """Whether there are credentials of Azure here and a subscription, as far as can be told without asking anybody."""
     if not subscription_of():
@@ -67,7 +72,7 @@ def is_configured() -> bool:
     principal = setting("CLIENT_SECRET") or setting("CLIENT_CERTIFICATE_PATH") or _token_file()
     if principal or any(os.environ.get(name) for name in _IDENTITIES):
         return True
-    return bool(_cli_subscription()) or _in_azure()
+    return has_cli_login() or _in_azure()
 
 
 class Azure:

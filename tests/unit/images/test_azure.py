@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from azure.mgmt.compute import models as compute
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.resource.resources.models import ResourceGroup
 
+from goldbake import proc
 from goldbake.clouds.azure.session import Azure
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.config.azure import AzureSettings
@@ -180,6 +183,41 @@ def test_packer_acts_as_the_same_principal(side: AzureImages) -> None:
         "ARM_CLIENT_ID": CLIENT,
         "ARM_CLIENT_SECRET": SECRET,
     }
+
+
+def test_packer_gets_a_certificate_with_its_password_and_no_secret(side: AzureImages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_CLIENT_SECRET")
+    monkeypatch.setenv("AZURE_CLIENT_CERTIFICATE_PATH", "cert.pfx")
+    monkeypatch.setenv("AZURE_CLIENT_CERTIFICATE_PASSWORD", "locked")
+    found = side.environment()
+    assert (found["ARM_CLIENT_CERTIFICATE_PATH"], found["ARM_CLIENT_CERTIFICATE_PASSWORD"]) == ("cert.pfx", "locked")
+    assert "ARM_CLIENT_SECRET" not in found
+
+
+def test_a_certificate_that_only_the_sdk_can_read_is_refused_before_anything_costs(
+    side: AzureImages, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AZURE_CLIENT_SECRET")
+    monkeypatch.setenv("AZURE_CLIENT_CERTIFICATE_PATH", str(tmp_path / "cert"))
+    (tmp_path / "cert").write_bytes(b"0\x82\x0a")
+    side.require_tools(image())
+    (tmp_path / "cert").write_text("-----BEGIN CERTIFICATE-----\n")
+    with pytest.raises(MissingError, match="as PFX") as raised:
+        side.require_tools(image())
+    assert "openssl pkcs12 -export" in raised.value.hint
+
+
+def test_without_a_principal_packer_is_a_managed_identity_or_who_has_signed_in(
+    side: AzureImages, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AZURE_CLIENT_SECRET")
+    monkeypatch.delenv("AZURE_TENANT_ID")
+    monkeypatch.setattr(proc, "find", lambda name: Path("/usr/bin/az"))
+    monkeypatch.setenv("AZURE_CONFIG_DIR", str(tmp_path))
+    identity = {"AZURE_CONFIG_DIR": str(tmp_path), "ARM_SUBSCRIPTION_ID": SUBSCRIPTION, "ARM_CLIENT_ID": CLIENT}
+    assert side.environment() == identity, "az is installed, and nobody has signed in with it"
+    (tmp_path / "azureProfile.json").write_text(json.dumps({"subscriptions": [{"id": SUBSCRIPTION, "isDefault": True}]}))
+    assert side.environment() == {name: identity[name] for name in identity if name != "ARM_CLIENT_ID"} | {"PKR_VAR_use_azure_cli": "true"}
 
 
 def test_the_artifact_is_the_version_and_not_the_image_on_its_way(side: AzureImages) -> None:

@@ -12,7 +12,7 @@ variable "tenant_id" {
 
 variable "client_id" {
   type        = string
-  description = "The service principal; empty means a managed identity, or the Azure CLI's login."
+  description = "The service principal, or without a tenant a managed identity; empty means the machine's own, or the Azure CLI's login."
   default     = env("ARM_CLIENT_ID")
 }
 
@@ -27,6 +27,13 @@ variable "client_cert_path" {
   type        = string
   description = "The service principal's certificate with its key, as PFX."
   default     = env("ARM_CLIENT_CERTIFICATE_PATH")
+}
+
+variable "client_cert_password" {
+  type        = string
+  description = "What the certificate's file is locked with."
+  default     = env("ARM_CLIENT_CERTIFICATE_PASSWORD")
+  sensitive   = true
 }
 
 variable "client_jwt" {
@@ -98,13 +105,14 @@ locals {
 }
 
 source "azure-arm" "golden" {
-  subscription_id    = var.subscription_id
-  tenant_id          = var.client_id != "" ? var.tenant_id : null
-  client_id          = var.client_id != "" ? var.client_id : null
-  client_secret      = var.client_secret != "" ? var.client_secret : null
-  client_cert_path   = var.client_cert_path != "" ? var.client_cert_path : null
-  client_jwt         = var.client_jwt != "" ? var.client_jwt : null
-  use_azure_cli_auth = var.use_azure_cli
+  subscription_id      = var.subscription_id
+  tenant_id            = var.client_id != "" ? var.tenant_id : null
+  client_id            = var.client_id != "" ? var.client_id : null
+  client_secret        = var.client_secret != "" ? var.client_secret : null
+  client_cert_path     = var.client_cert_path != "" ? var.client_cert_path : null
+  client_cert_password = var.client_cert_password != "" ? var.client_cert_password : null
+  client_jwt           = var.client_jwt != "" ? var.client_jwt : null
+  use_azure_cli_auth   = var.use_azure_cli
 
   location                 = "eastus"
   vm_size                  = "Standard_D4s_v5"
@@ -113,7 +121,6 @@ source "azure-arm" "golden" {
   azure_tags               = local.image_tags
   os_type                  = "Linux"
   os_disk_size_gb          = 32
-  public_ip_sku            = "Standard"
   skip_create_image        = var.checking
   polling_duration_timeout = "60m"
 

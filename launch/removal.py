@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +23,7 @@ from launch.userdata import agent_name
 OpenDirectory = Callable[[Entry], AbstractContextManager[Directory] | None]
 """The directory in which a launch's agents are registered; None when there is no PAT to ask it with."""
 
+_AT_ONCE = 8
 _AGENTS_S = 15.0
 """Longest wait until the service notices that an agent's machine is gone: its session ends with the connection, or with a message poll."""
 
@@ -145,21 +148,47 @@ def carry_out(
 ) -> RemovalReport:
     """Remove what the plan names. `cautious` leaves agents that the service calls online or busy, as reap does.
 
-    Goes on with the next launch when one cannot be removed: see `RemovalReport.require_nothing_left`. Can be repeated after any interruption.
+    Launches of other clouds than this machine go several at a time: each waits minutes for its machines. Goes on with the next launch when one cannot
+    be removed: see `RemovalReport.require_nothing_left`. Can be repeated after any interruption.
     """
-    report, began = RemovalReport(), clock()
-    for doomed in plan.launches:
-        report.launches.append(doomed.launch_id)
+    report, began, stop = RemovalReport(launches=[doomed.launch_id for doomed in plan.launches]), clock(), threading.Event()
+
+    def pause(seconds: float) -> None:
+        sleep(seconds)
+        if stop.is_set():
+            raise _Interrupted
+
+    def one(doomed: Doomed) -> None:
         try:
+            if stop.is_set():
+                raise _Interrupted
             with journal.locked(doomed.launch_id), progress.stage(f"remove {doomed.launch_id}"):
-                Removal(doomed, journal, launchers[doomed.cloud], open_directory, progress, report, cautious, clock, sleep).run()
+                Removal(doomed, journal, launchers[doomed.cloud], open_directory, progress, report, cautious, clock, pause).run()
         except GoldbakeError as error:
             report.left.append(f"launch {doomed.launch_id}: {error.message}")
         except BaseException:
             progress.warn(f"launch {doomed.launch_id} is only half removed: run `./inv destroy --launch {doomed.launch_id} --yes`")
             raise
+
+    elsewhere = [doomed for doomed in plan.launches if launchers[doomed.cloud].shared]
+    together = elsewhere if len(elsewhere) > 1 else []
+    pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="removal")
+    try:
+        work = [pool.submit(one, doomed) for doomed in together]
+        for doomed in plan.launches:
+            if doomed not in together:
+                one(doomed)
+        for future in work:
+            future.result()
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
     report.seconds = clock() - began
     return report
+
+
+class _Interrupted(Exception):
+    """The person has had enough; what is not removed yet stays for the next time."""
 
 
 @dataclass

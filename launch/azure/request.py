@@ -40,6 +40,8 @@ class ImageVersion:
     controllers: frozenset[str]
     security: str
     """The definition's SecurityType; empty: none."""
+    trusted: bool
+    """Whether machines start with Trusted Launch: the definition knows no others, or allows it and images.yaml wants it."""
     size_gib: int
     plan: Mapping[str, str]
     """What was bought in the marketplace with the base image; empty: nothing."""
@@ -204,9 +206,8 @@ def _profile(
         },
         "diagnosticsProfile": {"bootDiagnostics": {"enabled": True}},  # in storage of Azure's own: it is the serial console
     }
-    secure = bool(spec.described and spec.described.secure_boot)
-    if image.security == TRUSTED or (secure and image.security.startswith(TRUSTED)):
-        found["securityProfile"] = {"securityType": TRUSTED, "uefiSettings": {"secureBootEnabled": secure, "vTpmEnabled": True}}
+    if image.trusted:  # without Secure Boot: Azure's firmware trusts no key of ours
+        found["securityProfile"] = {"securityType": TRUSTED, "uefiSettings": {"secureBootEnabled": False, "vTpmEnabled": True}}
     if place.spot:
         # What is taken back is deleted, not kept at the price of its disk; and it may cost as much as on demand, never more.
         found |= {"priority": "Spot", "evictionPolicy": "Delete", "billingProfile": {"maxPrice": -1.0}}

@@ -51,14 +51,16 @@ def image_version(azure: Azure, spec: LaunchSpec) -> ImageVersion:
         raise UsageError(f"{spec.artifact} is {state}", hint=again)
     features = {feature.name or "": feature.value or "" for feature in kind.features or ()}
     disk = found.storage_profile.os_disk_image if found.storage_profile else None
-    plan = kind.purchase_plan
+    plan, security = kind.purchase_plan, features.get("SecurityType", "")
+    wanted = spec.described is not None and spec.described.azure.security == "trusted-launch"
     return ImageVersion(
         id=spec.artifact,
         regions=tuple(_ready(found)),
         generation=word(kind.hyper_v_generation) or "V1",
         architecture=word(kind.architecture) or "x64",
         controllers=frozenset(_words(features.get("DiskControllerTypes", "SCSI"))),
-        security=features.get("SecurityType", ""),
+        security=security,
+        trusted=security == TRUSTED or (wanted and security.startswith(TRUSTED)),
         size_gib=int((disk.size_in_gb if disk else 0) or 0),
         plan={"name": plan.name or "", "publisher": plan.publisher or "", "product": plan.product or ""} if plan and plan.name else {},
     )
@@ -135,7 +137,7 @@ def _unfit(sku: Sku | None, region: str, image: ImageVersion) -> str:
         (bool(sku.restricted), f"may not be used in {region} by this subscription ({sku.restricted})"),
         (image.generation not in sku.generations, f"does not take images of generation {image.generation}"),
         (image.architecture.lower() != architecture.lower(), f"is not for {image.architecture}"),
-        (image.security == TRUSTED and not sku.trusted_launch, "cannot start with Trusted Launch, which the image needs"),
+        (image.trusted and not sku.trusted_launch, "cannot start with Trusted Launch, which the image needs"),
         (not image.controllers & set(controllers), f"needs an image for {' or '.join(controllers)} disks"),
     )
     return next((why for wrong, why in found if wrong), "")

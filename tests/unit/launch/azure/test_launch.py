@@ -11,6 +11,7 @@ import pytest
 
 from goldbake.clouds.azure.types import CHEAPEST, default_types
 from goldbake.clouds.failure import Failure
+from goldbake.config.azure import AzureSettings
 from goldbake.config.model import Cloud, Gpu
 from goldbake.errors import Exit, MissingError, UsageError
 from launch import service
@@ -275,16 +276,16 @@ def test_only_regions_whose_replica_is_complete_are_used(azure_field: Field) -> 
 
 
 @pytest.mark.parametrize(
-    ("security", "secure_boot", "wanted"),
+    ("security", "said", "trusted"),
     [
-        ("", True, None),
-        ("TrustedLaunchSupported", False, None),
-        ("TrustedLaunchSupported", True, {"secureBootEnabled": True, "vTpmEnabled": True}),
-        ("TrustedLaunch", False, {"secureBootEnabled": False, "vTpmEnabled": True}),
+        ("", "trusted-launch", False),
+        ("TrustedLaunchSupported", "standard", False),
+        ("TrustedLaunchSupported", "trusted-launch", True),
+        ("TrustedLaunch", "standard", True),
     ],
 )
 def test_the_security_type_is_what_the_definition_and_the_image_say(
-    azure_field: Field, security: str, secure_boot: bool, wanted: dict[str, bool] | None, monkeypatch: pytest.MonkeyPatch
+    azure_field: Field, security: str, said: str, trusted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gallery(azure_field.fake, features={"SecurityType": security} if security else {})
     described = service.described
@@ -292,12 +293,13 @@ def test_the_security_type_is_what_the_definition_and_the_image_say(
     def changed(*given: Any) -> Any:
         found = described(*given)
         assert found is not None
-        return found.model_copy(update={"secure_boot": secure_boot})
+        return found.model_copy(update={"azure": AzureSettings.model_validate({"security": said})})
 
     monkeypatch.setattr(service, "described", changed)
     azure_field.launch()
     found = sent(azure_field, f"PUT {MACHINE}")["properties"].get("securityProfile")
-    assert found == (None if wanted is None else {"securityType": "TrustedLaunch", "uefiSettings": wanted})
+    uefi = {"secureBootEnabled": False, "vTpmEnabled": True}
+    assert found == ({"securityType": "TrustedLaunch", "uefiSettings": uefi} if trusted else None)
 
 
 def test_an_image_for_confidential_vms_is_refused(azure_field: Field) -> None:

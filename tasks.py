@@ -8,10 +8,9 @@ from dataclasses import asdict
 
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.tasks import task
 
 from goldbake import report
-from goldbake.cli import WordsTask, clouds_from, command, confirmed, emit, emit_each, raise_worst, words_from
+from goldbake.cli import WordsTask, clouds_from, command, confirmed, emit, emit_each, raise_worst, task, words_from
 from goldbake.log import Progress
 from goldbake.paths import Paths
 

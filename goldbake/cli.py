@@ -19,12 +19,16 @@ from typing import Any, NoReturn, ParamSpec
 from invoke.exceptions import Exit as InvokeExit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
+from invoke.tasks import task as invoke_task
 
 from goldbake.config.model import Cloud
 from goldbake.errors import Exit, GoldbakeError, UsageError
 from goldbake.secret import redact
 
 P = ParamSpec("P")
+
+task = functools.partial(invoke_task, auto_shortflags=False)
+"""Invoke's own decorator makes up a letter for each flag, others with each new flag: `launch -h` would be --ephemeral and start a machine."""
 
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of the machine that no code can foresee: disk full, quota, read-only."""
@@ -179,9 +183,7 @@ def clouds_from(text: str, *, most: int | None = None) -> tuple[Cloud, ...]:
 def _interrupted(what: str, code: int, error: BaseException) -> NoReturn:
     if os.environ.get("GOLDBAKE_DEBUG") == "1":
         traceback.print_exception(error)
-    sys.stderr.write(
-        f"error: {what}; everything that was started has been removed\nhint: run the same command to continue where it stopped\n"
-    )
+    sys.stderr.write(f"error: {what}; everything that was started has been removed\nhint: run the same command again\n")
     raise InvokeExit(code=code) from error
 
 

@@ -6,11 +6,13 @@ import errno
 import json
 import os
 import signal
+from typing import Any
 
 import pytest
-from invoke import Collection, Context, Program, task
+from invoke import Collection, Context, Program, Task, task
 from invoke.exceptions import Exit
 
+import tasks
 from goldbake import cli
 from goldbake.config.model import Cloud
 from goldbake.errors import CapacityError, ChecksFailed, ConfigError, GoldbakeError, MissingError, UsageError
@@ -197,3 +199,20 @@ def test_json_is_one_document_for_one_cloud_and_a_list_for_several(
 def test_a_single_cloud_that_failed_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     cli.emit_each([], as_json=True, single=True)
     assert capsys.readouterr().out == ""
+
+
+def test_no_flag_has_a_letter_that_the_next_flag_may_take_away() -> None:
+    """`launch -h` is the help of launch, as a person expects, and starts nothing."""
+    letters = {name: [flag for argument in found.get_arguments() for flag in argument.names if len(flag) == 1] for name, found in _tasks()}
+    assert {name: found for name, found in letters.items() if found} == {"test": ["k"]}
+
+
+def test_asking_for_the_help_of_a_task_starts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        Program(namespace=tasks.namespace).run("inv launch -h")
+    assert not ended.value.code
+    assert "--ephemeral" in capsys.readouterr().out
+
+
+def _tasks() -> list[tuple[str, Task[Any]]]:
+    return [(name, tasks.namespace[name]) for name in tasks.namespace.task_names]

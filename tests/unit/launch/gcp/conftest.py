@@ -6,7 +6,7 @@ import io
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -152,9 +152,21 @@ class Field:
         return [call.method.removeprefix("compute.") for call in self.fake.calls if not call.method.endswith(READING)]
 
 
+@pytest.fixture(scope="session")
+def account(running_gcp: FakeGcp) -> Iterator[Gcp]:
+    """One session for all tests: its key is read, its clients are made and its connections opened once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CLOUDSDK_AUTH_ACCESS_TOKEN", raising=False)
+        for name, value in running_gcp.environment().items():
+            patch.setenv(name, value)
+        yield Gcp()
+
+
 @pytest.fixture
-def gcp_field(fake_gcp: FakeGcp, tmp_path: Path) -> Field:
-    found = Field(fake_gcp, Gcp(), Paths(PROJECT, tmp_path / "cache", tmp_path / "state"), RunningAgents(fake_gcp))
+def gcp_field(fake_gcp: FakeGcp, account: Gcp, tmp_path: Path) -> Field:
+    if account.credentials.token:
+        fake_gcp.access.tokens[account.credentials.token] = float("inf")  # the reset forgot it
+    found = Field(fake_gcp, account, Paths(PROJECT, tmp_path / "cache", tmp_path / "state"), RunningAgents(fake_gcp))
     record(found.paths)
     return found
 

@@ -8,6 +8,7 @@ from typing import Any
 from azure.core.exceptions import AzureError
 from azure.core.polling import LROPoller
 
+from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import failure, refused
 from goldbake.clouds.azure.operations import finished, late
 from goldbake.clouds.failure import Failure, Scope
@@ -16,7 +17,7 @@ from launch.azure.listing import age
 from launch.azure.watch import seen
 from launch.base import Place
 
-_UP = frozenset({"running", "succeeded"})
+_GOOD = "succeeded"
 _LOOK_S = 5.0
 
 
@@ -56,7 +57,9 @@ def sorted_out(machines: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     """Those that were made and those that were not, each in the order in which they were begun: the same order whenever asked again."""
     good, bad = list[Any](), list[Any]()
     for item in sorted(machines, key=age):
-        (good if seen(item).state in _UP else bad).append(item)
+        state = seen(item)
+        is_up = state.state == "running" or (word(item.provisioning_state).lower() == _GOOD and not state.code)
+        (good if is_up else bad).append(item)
     return good, bad
 
 

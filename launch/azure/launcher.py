@@ -127,6 +127,7 @@ class AzureLauncher:
             for spot in self._options.market.spot
             for region, ground in self._grounds.items()
             for size in ground.sizes
+            if size.spot or not spot
             # Without a zone Azure looks everywhere in the region, and its refusal then counts for all of it: that is the last to try.
             for zone in [*(f"{region}-{zone}" for zone in size.zones), *(() if self._options.zones else ("",))]
         ]

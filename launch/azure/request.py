@@ -57,6 +57,8 @@ class Size:
     accelerated: bool
     """Whether it takes a network interface without the hypervisor between."""
     premium: bool
+    spot: bool
+    """Whether there is spare capacity of it at all."""
     controller: str
     """The disk controller to ask for; empty: the size's usual one."""
 

@@ -150,6 +150,7 @@ def _size(sku: Sku, zones: tuple[str, ...], image: ImageVersion) -> Size:
         zones=zones,
         accelerated=sku.able("AcceleratedNetworkingEnabled"),
         premium=sku.able("PremiumIO"),
+        spot=sku.spot,
         controller="" if usual else "NVMe",
     )
 

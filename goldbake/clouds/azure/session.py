@@ -98,6 +98,16 @@ class Azure:
                 self._clients[key] = self._made(*key)
             return cast("T", self._clients[key])
 
+    def close(self) -> None:
+        """End all connections; they end with the process too, and a client that is asked for later opens new ones."""
+        with self._mutex:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+        close = getattr(self.credential, "close", None)
+        if close is not None:
+            close()
+
     def claims(self) -> Mapping[str, Any]:
         """What the token says of its bearer, as `oid`, `appid`, `upn`; empty when it cannot be read. Raises Failure."""
         try:

@@ -156,7 +156,9 @@ def account(running_azure: FakeAzure) -> Iterator[Azure]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in running_azure.environment().items():
             patch.setenv(name, value)
-        yield Azure()
+        azure = Azure()
+        yield azure
+        azure.close()
 
 
 @pytest.fixture

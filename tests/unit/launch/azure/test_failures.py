@@ -248,6 +248,16 @@ def test_spot_only_does_not_fall_back(azure_field: Field) -> None:
     assert f"{HOME}-1 (spot): SkuNotAvailable; {ABROAD}-1 (spot)" in error.message
 
 
+def test_a_size_without_spare_capacity_is_not_asked_for_any(azure_field: Field) -> None:
+    options = {"types": ("Standard_B2s", TYPE), "market": Market.SPOT_ONLY, "regions": (HOME,)}
+    (started,) = azure_field.launch(options=options).started
+    assert (started.instance.kind, started.instance.place) == (TYPE, f"{HOME}-1 (spot)")
+    assert [call.size for call in azure_field.fake.calls if call.title == f"PUT {MACHINE}"] == [TYPE]
+    azure_field.destroy()
+    error = _failed(azure_field, options={**options, "types": ("Standard_B2s",)})
+    assert error.exit_code is Exit.CAPACITY
+
+
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_set_that_is_short_is_filled_up_elsewhere(azure_field: Field, keep: bool) -> None:
     azure_field.fake.book.keep_failed = keep

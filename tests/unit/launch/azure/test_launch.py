@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from goldbake.clouds.azure.session import Azure
 from goldbake.clouds.azure.types import CHEAPEST, default_types
 from goldbake.clouds.failure import Failure
 from goldbake.config.azure import AzureSettings
 from goldbake.config.model import Cloud, Gpu
 from goldbake.errors import Exit, MissingError, UsageError
 from launch import service
+from launch.azure import launcher as launcher_of_azure
 from launch.azure.launcher import GROUP as GROUP_OPTION
 from launch.azure.request import USER
 from launch.base import ACCOUNT, REGIONS, Market
@@ -396,8 +398,16 @@ def test_with_a_key_and_an_open_port_the_report_has_the_way_in(azure_field: Fiel
 
 def test_without_a_subscription_it_is_the_one_of_our_newest_image(azure_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_SUBSCRIPTION_ID")
-    launcher = launcher_for(Cloud.AZURE, azure_field.paths)
-    assert launcher.instances() == []
+    sessions = list[Azure]()
+
+    class Kept(Azure):
+        def __init__(self, subscription: str = "") -> None:
+            super().__init__(subscription)
+            sessions.append(self)
+
+    monkeypatch.setattr(launcher_of_azure, "Azure", Kept)
+    assert launcher_for(Cloud.AZURE, azure_field.paths).instances() == []
+    sessions.pop().close()
     assert {call.path.split("/")[2] for call in azure_field.fake.calls if call.host == "management.azure.com"} == {SUBSCRIPTION}
     for path in azure_field.paths.records.glob("*/*/*.json"):
         path.unlink()

@@ -10,7 +10,6 @@ from google.cloud import compute_v1
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.clouds.gcp.errors import RAISED, failure
 from goldbake.clouds.gcp.offers import offers
-from goldbake.clouds.gcp.offers import zones as working
 from goldbake.clouds.gcp.resources import GLOBAL
 from goldbake.clouds.gcp.session import Gcp
 from goldbake.clouds.gcp.types import MachineType
@@ -41,10 +40,9 @@ def zones(gcp: Gcp, settings: GcpSettings) -> list[tuple[str, str]]:
     """Where a build machine of this type can be, best first, each with the reason. Raises UsageError naming where else it could be."""
     region, kind = settings.region, machine(settings)
     key = "accelerator" if kind.accelerator else "machine_type"
-    is_custom = "custom-" in kind.name  # of one's own making: no listing has them
-    why = "Compute Engine says only at the start whether the zone has room for it" if is_custom else "the zone offers the type"
+    why = "Compute Engine says only at the start whether the zone has room for it" if kind.is_custom else "the zone offers the type"
     with asking(f"see where {kind} is offered"):
-        offering = set(working(gcp) if is_custom else offers(gcp, [kind]))
+        offering = offers(gcp, [kind])
     there = sorted(zone for zone in offering if _region(zone) == region)
     if not there:
         others = ", ".join(sorted({_region(zone) for zone in offering})) or "no region"

@@ -11,9 +11,10 @@ from google.api_core.exceptions import NotFound
 from google.cloud import compute_v1
 
 from goldbake.clouds.failure import Failure, Scope
+from goldbake.clouds.gcp.offers import near
 from goldbake.clouds.gcp.resources import GLOBAL
 from goldbake.clouds.gcp.types import MachineType
-from goldbake.errors import UsageError
+from goldbake.errors import Exit, UsageError
 from launch.base import CloudOptions, LaunchSpec
 from launch.gcp.network import subnet
 from launch.gcp.request import Ground
@@ -79,18 +80,11 @@ def survey(
     """What one region has for this launch. Raises GoldbakeError when that is not enough, and what the calls raise."""
     here = tuple(zone for zone in zones if region_of(zone) == region)
     if not here:
-        raise UsageError(
-            f"{region} is no region of Google Cloud, or has no zone that works", hint="`gcloud compute regions list` names them"
-        )
+        there = {region_of(zone) for zone in zones}
+        raise UsageError(f"{region} is no region of Google Cloud, or has no zone that works", hint=f"name one of {near(region, there)}")
     offered = {zone: offers[zone] for zone in here if zone in offers}
     if not offered:
-        words = " or ".join(map(str, kinds))
-        raise Failure(
-            Scope.REGION,
-            "notOffered",
-            f"{region} offers no {words} in any zone",
-            hint="name another type or region: --instance-type A,B,C, --region R; `gcloud compute machine-types list` says where there is which",
-        )
+        raise _not_offered(region, kinds, sorted({region_of(zone) for zone in offers}))
     fitting = {zone: types for zone, types in offered.items() if not options.zones or zone in options.zones}
     if not fitting:
         raise UsageError(
@@ -98,3 +92,18 @@ def survey(
             hint=f"zones with these types: {', '.join(sorted(offered))}",
         )
     return Ground(region, image, subnet(gcp, region, options), here, fitting)
+
+
+def _not_offered(region: str, kinds: Sequence[MachineType], elsewhere: Sequence[str]) -> Failure:
+    """What no zone of a region has; what no region has is as a rule written wrongly."""
+    words = " or ".join(map(str, kinds))
+    if elsewhere:
+        hint = f"name another type, or a region that has it: --region {','.join(elsewhere)}"
+        return Failure(Scope.REGION, "notOffered", f"{region} offers no {words} in any zone", hint=hint)
+    return Failure(
+        Scope.REGION,
+        "notOffered",
+        f"no region offers {words}",
+        hint="`gcloud compute machine-types list` and `gcloud compute accelerator-types list` say what there is, as nvidia-tesla-t4",
+        exit_code=Exit.USAGE,
+    )

@@ -19,7 +19,7 @@ from goldbake.clouds.failure import Failure, Scope
 from goldbake.clouds.gcp import networks, permissions, quotas
 from goldbake.clouds.gcp.errors import RAISED, failure
 from goldbake.clouds.gcp.networks import newest_base
-from goldbake.clouds.gcp.offers import offers, region_names
+from goldbake.clouds.gcp.offers import near, offers, region_names
 from goldbake.clouds.gcp.quotas import EVERYWHERE, GLOBAL, Quota, Value
 from goldbake.clouds.gcp.refusals_access import BILLING, ENABLE
 from goldbake.clouds.gcp.role import Purpose
@@ -140,8 +140,7 @@ def _of_project(
         yield Finding("regions", error.message, error.hint)
         there = tuple(regions)
     for name in [name for name in regions if name not in there]:
-        close = ", ".join(one for one in there if one.split("-")[0] == name.split("-")[0]) or ", ".join(there)
-        yield Finding(f"region {name}", "does not exist", f"one of {close}")
+        yield Finding(f"region {name}", "does not exist", f"one of {near(name, there)}")
     places = [_Region(name, types, strict, tuple(bake for bake in bakes if bake.region == name)) for name in regions if name in there]
     purposes = (
         *permissions.ALWAYS,

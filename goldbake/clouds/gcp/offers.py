@@ -25,6 +25,12 @@ def region_names(gcp: Gcp) -> tuple[str, ...]:
         raise failure(error, doing="list the regions", place="global") from error
 
 
+def near(region: str, there: Collection[str]) -> str:
+    """For somebody who named a region that there is not: those of its continent, or all."""
+    continent = region.partition("-")[0]
+    return ", ".join(sorted(one for one in there if one.partition("-")[0] == continent) or sorted(there))
+
+
 def zones(gcp: Gcp) -> tuple[str, ...]:
     """All zones that work. Raises what the call raises."""
     listed = gcp.client(compute_v1.ZonesClient).list(request={"project": gcp.project, "max_results": _PAGE})
@@ -32,8 +38,11 @@ def zones(gcp: Gcp) -> tuple[str, ...]:
 
 
 def offers(gcp: Gcp, kinds: Collection[MachineType]) -> Mapping[str, frozenset[MachineType]]:
-    """Zone → which of the types it has, with the GPUs that are to be attached. Raises what the calls raise."""
-    machines = _where(gcp, compute_v1.MachineTypesClient, "machine_types", {kind.name for kind in kinds})
+    """Zone → which of the types it has, with the GPUs that are to be attached; of a custom type each that works. Raises what the calls raise."""
+    machines = _where(gcp, compute_v1.MachineTypesClient, "machine_types", {kind.name for kind in kinds if not kind.is_custom})
+    if custom := {kind.name for kind in kinds if kind.is_custom}:
+        everywhere = set(zones(gcp))
+        machines |= dict.fromkeys(custom, everywhere)
     accelerators = _where(gcp, compute_v1.AcceleratorTypesClient, "accelerator_types", {kind.accelerator for kind in kinds} - {""})
     found: dict[str, set[MachineType]] = {}
     for kind in kinds:

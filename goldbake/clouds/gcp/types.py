@@ -28,7 +28,7 @@ Compute Engine has no K80 any more, and never had A10, A10G, L40S or GH200."""
 
 _ATTACHABLE = "n1-"
 """The only series to which GPUs are attached (https://cloud.google.com/compute/docs/gpus)."""
-_WRITTEN = re.compile(r"(?P<name>[a-z][a-z0-9]*(?:-[a-z0-9]+)+)(?:\+(?:(?P<count>[1-9][0-9]?)x)?(?P<accelerator>nvidia-[a-z0-9-]+))?")
+_WRITTEN = re.compile(r"(?P<name>[a-z][a-z0-9]*(?:-[a-z0-9]+)+)(?:\+(?:(?P<count>[1248])x)?(?P<accelerator>nvidia-[a-z0-9-]+))?")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class MachineType:
         return bool(self.accelerator) or self.name.startswith(BUILT_IN_GPU)
 
     @property
+    def is_custom(self) -> bool:
+        """Whether it is of one's own making: no listing has it, and every zone is asked only when it is to start."""
+        return "custom-" in self.name
+
+    @property
     def disk(self) -> str:
         """The type of its root disk. N1's own default is a spinning one."""
         return disk_type_of(self.name)
@@ -58,7 +63,10 @@ def machine_type(text: str) -> MachineType:
     """`g2-standard-4`, `n1-standard-8+nvidia-tesla-t4` or `n1-standard-8+2xnvidia-tesla-t4`. Raises UsageError."""
     found = _WRITTEN.fullmatch(text)
     if found is None:
-        raise UsageError(f"{text} is no machine type", hint="as g2-standard-4, or n1-standard-8+2xnvidia-tesla-t4 for attached GPUs")
+        raise UsageError(
+            f"{text} is no machine type",
+            hint="as g2-standard-4, or n1-standard-8+2xnvidia-tesla-t4 for attached GPUs: 1, 2, 4 or 8 of them",
+        )
     accelerator = found["accelerator"] or ""
     if accelerator and not text.startswith(_ATTACHABLE):
         raise UsageError(

@@ -58,9 +58,9 @@ def zone(request: Request, name: str) -> Document:
 
 def machine_type(request: Request, place: str, name: str) -> Document:
     path = f"projects/{request.project}/zones/{place}/machineTypes/{name}"
-    if not offered(request.book, place, name):
+    shape = seeds.shape(name)
+    if shape is None or not offered(request.book, place, name):
         raise missing(path)
-    shape = seeds.SHAPES[name]
     found: Document = {
         "kind": "compute#machineType", "id": _id(path), "creationTimestamp": OLD, "name": name, "zone": place, "selfLink": url(path),
         "description": f"{shape.cpus} vCPUs {shape.memory_gb:g} GB RAM", "guestCpus": shape.cpus, "memoryMb": int(shape.memory_gb * 1024),

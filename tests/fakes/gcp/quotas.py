@@ -61,7 +61,8 @@ def _uses(document: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
 
 @lru_cache(maxsize=256)
 def _uses_of(kind: str, spot: bool, public: bool, guests: tuple[tuple[str, int], ...]) -> tuple[tuple[str, float], ...]:
-    shape = seeds.SHAPES[last(kind)]
+    shape = seeds.shape(last(kind))
+    assert shape is not None, kind
     found = {"INSTANCES": 1.0, "CPUS_ALL_REGIONS": float(shape.cpus)}
     found["PREEMPTIBLE_CPUS" if spot else _CPUS.get(shape.family, "CPUS")] = float(shape.cpus)
     if public:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -111,6 +112,14 @@ def _shapes() -> list[Shape]:
 
 SHAPES: Mapping[str, Shape] = {one.name: one for one in _shapes()}
 """https://cloud.google.com/compute/docs/machine-resource and …/gpus."""
+_CUSTOM = re.compile(r"(?:(?:n1|n2|e2)-)?custom-([1-9][0-9]*)-([1-9][0-9]*)(?:-ext)?")
+
+
+def shape(name: str) -> Shape | None:
+    """The machine type of this name; a custom one has its vCPUs and MiB in its name and is in no listing."""
+    custom = _CUSTOM.fullmatch(name)
+    return Shape(name, int(custom[1]), int(custom[2]) / 1024) if custom else SHAPES.get(name)
+
 
 _DISKS: Mapping[str, tuple[str, ...]] = {
     "g2": ("pd-balanced", "pd-ssd"),
@@ -156,12 +165,12 @@ def zones_with(accelerator: str) -> frozenset[str]:
 @lru_cache
 def offered(zone: str, kind: str) -> bool:
     """Whether a zone has a machine type."""
-    shape = SHAPES.get(kind)
-    if shape is None:
+    found = shape(kind)
+    if found is None:
         return False
-    if shape.accelerator:
-        return zone in zones_with(shape.accelerator)
-    return zone in _T2A if shape.family == "t2a" else True
+    if found.accelerator:
+        return zone in zones_with(found.accelerator)
+    return zone in _T2A if found.family == "t2a" else True
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,10 @@ def plan(request: Request, zone: str, body: Mapping[str, Any], name: str) -> Pla
     if path in book.tables["instances"]:
         raise Refused("alreadyExists", f"The resource '{path}' already exists")
     kind = last(str(body.get("machineType", "")))
-    if not offered(book, zone, kind):
+    shape = seeds.shape(kind)
+    if shape is None or not offered(book, zone, kind):
         text = f"Machine type with name '{kind}' does not exist in zone '{zone}'."
         raise invalid("resource.machineType", str(body.get("machineType", "")), text)
-    shape = seeds.SHAPES[kind]
     guests = _guests(book, project, zone, shape, body.get("guestAccelerators", ()))
     scheduling, seconds = scheduling_of(book, body.get("scheduling", {}), gpu=bool(guests))
     refuse_labels(body.get("labels", {}))
@@ -130,7 +130,7 @@ def place(request: Request, wanted: Plan) -> None:
 
 def offered(book: Book, zone: str, kind: str) -> bool:
     """Whether a zone has a machine type, also by a test's word."""
-    shape = seeds.SHAPES.get(kind)
+    shape = seeds.shape(kind)
     return shape is not None and seeds.offered(zone, kind) and not {(zone, kind), (zone, shape.accelerator)} & book.withheld
 
 

@@ -29,6 +29,7 @@ def test_a_type_is_read_and_written_the_same(text: str, found: MachineType) -> N
         ("G2", "G2 is no machine type", "n1-standard-8+2xnvidia-tesla-t4"),
         ("n1-standard-8+t4", "is no machine type", "nvidia-tesla-t4"),
         ("n1-standard-8+0xnvidia-tesla-t4", "is no machine type", ""),
+        ("n1-standard-8+3xnvidia-tesla-t4", "is no machine type", "1, 2, 4 or 8"),
         ("g2-standard-4+nvidia-l4", "cannot be attached to g2-standard-4", "has its own"),
         ("n2-standard-4+nvidia-tesla-t4", "cannot be attached to n2-standard-4", "n1-standard-8+nvidia-tesla-t4"),
     ],

@@ -17,7 +17,7 @@ from goldbake.errors import Exit, MissingError, UsageError
 from launch import flags, service
 from launch.base import CloudOptions, Market
 from launch.gcp import request, survey
-from tests.fakes.gcp import NEWEST_NOBLE
+from tests.fakes.gcp import NEWEST_NOBLE, seeds
 from tests.unit.launch.gcp.conftest import ABROAD, HOME, PAT, TYPE, ZONES, Field, record
 
 LABELS = {"managed-by", "goldbake-launch", "goldbake-image", "goldbake-expires"}
@@ -146,7 +146,8 @@ def test_secure_boot_is_asked_for_when_the_image_has_it(gcp_field: Field) -> Non
     ("options", "message"),
     [
         ({"zones": ("us-central1-z",)}, "none of us-central1-z is a zone of us-central1"),
-        ({"types": ("x9-none",)}, "us-central1 offers no x9-none"),
+        ({"types": ("x9-none",)}, "no region offers x9-none"),
+        ({"types": ("n1-standard-4+nvidia-t4",)}, "no region offers"),
         ({"types": ("n1-standard-4+nvidia-tesla-p100",), "zones": ("us-central1-a",)}, "none of us-central1-a"),
         ({"regions": ("mars-central1",)}, "mars-central1 is no region"),
         ({"disk_gib": 4}, "--disk 4 is smaller than the image's 10 GiB"),
@@ -159,8 +160,28 @@ def test_what_cannot_be_is_refused_before_anything_is_made(gcp_field: Field, opt
     with pytest.raises((UsageError, Failure), match=message) as caught:
         gcp_field.launch(options=options)
     assert caught.value.hint
+    assert caught.value.exit_code is Exit.USAGE
     assert gcp_field.changes() == []
     assert service.entries(gcp_field.paths) == []
+
+
+def test_where_there_is_no_such_machine_the_places_that_have_it_are_named(gcp_field: Field) -> None:
+    gcp_field.fake.book.withheld = {(zone, TYPE) for zone in seeds.zones() if zone.startswith(HOME)}
+    with pytest.raises(Failure, match=f"{HOME} offers no {TYPE}") as caught:
+        gcp_field.launch()
+    assert caught.value.exit_code is Exit.CAPACITY
+    assert ABROAD in caught.value.hint
+    assert HOME not in caught.value.hint
+    with pytest.raises(UsageError, match="europe-nowhere9 is no region") as unknown:
+        gcp_field.launch(options={"regions": ("europe-nowhere9",)})
+    assert ABROAD in unknown.value.hint
+    assert HOME not in unknown.value.hint
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_machine_of_ones_own_making_is_in_no_listing_and_starts(gcp_field: Field, count: int) -> None:
+    report = gcp_field.launch(count=count, options={"types": ("n1-custom-6-20480+nvidia-tesla-t4",)})
+    assert {one.instance.kind for one in report.started} == {"n1-custom-6-20480+nvidia-tesla-t4"}
 
 
 @pytest.mark.parametrize(("ttl", "message"), [(121 * 86400, "30 s to 120 days")])

@@ -77,7 +77,7 @@ def failure(error: AnyError, *, doing: str, place: str) -> Failure:
     names = [kind.__name__ for kind in type(error).__mro__]
     said = str(error.args[0]) if error.args else str(error)
     row = next((found for name in names if (found := row_of(name, said))), None)
-    return _failure(row, code_of(error), said, f"could not {doing} in {place}", _values(said, place, {}))
+    return _failure(row, code_of(error), said, f"could not {doing}{_where(place)}", _values(said, place, {}))
 
 
 def refused(code: str, said: str, *, doing: str, place: str, details: Mapping[str, str] | None = None, status: int = 0) -> Failure:
@@ -91,7 +91,7 @@ def refused(code: str, said: str, *, doing: str, place: str, details: Mapping[st
     if row is None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         row = ERRORS["backendError"]
     row = row or row_of(_BY_STATUS.get(status, ""), said)
-    return _failure(row, code, said, f"Google would not {doing} in {place}", values)
+    return _failure(row, code, said, f"Google would not {doing}{_where(place)}", values)
 
 
 def row_of(code: str, said: str) -> Refusal | None:
@@ -156,6 +156,10 @@ def _failure(row: Refusal | None, code: str, said: str, what: str, values: Mappi
     return Failure(
         row.scope, code, f"{what}: {meaning} ({code}: {said})" if said else f"{what}: {meaning} ({code})", hint=fix, exit_code=row.exit_code
     )
+
+
+def _where(place: str) -> str:
+    return "" if place == "global" else f" in {place}"
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

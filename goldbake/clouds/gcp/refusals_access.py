@@ -27,6 +27,8 @@ ORGANIZATION = "; only an administrator of organization policies can change that
 _MISSING = "These credentials may not do this: {permission} is missing."
 _UNBILLED = "No billing account pays for the project {project}, so it can have no machines."
 _DISABLED = "The API {service} is not enabled in the project {project}."
+_NO_ACCOUNT = "These credentials may not give an instance this service account: iam.serviceAccounts.actAs is missing."
+_NO_ACCOUNT_FIX = "give them roles/iam.serviceAccountUser on that account, or leave the service account away"
 _SCOPES = "The token was made for less than this: its scopes do not include cloud-platform."
 _SCOPES_FIX = (
     "`gcloud auth application-default login` makes one with all of them; on a machine of Google, give its account the scope"
@@ -47,11 +49,7 @@ ACCESS = (
     *rows(
         Scope.ACCOUNT,
         "https://github.com/kubicorn/kubicorn/issues/475",
-        (
-            "SERVICE_ACCOUNT_ACCESS_DENIED",
-            "These credentials may not give an instance this service account: iam.serviceAccounts.actAs is missing.",
-            "give them roles/iam.serviceAccountUser on that account, or leave the service account away",
-        ),
+        ("SERVICE_ACCOUNT_ACCESS_DENIED", _NO_ACCOUNT, _NO_ACCOUNT_FIX),
     ),
     *rows(
         Scope.ACCOUNT,
@@ -235,11 +233,7 @@ ACCESS_WORDED = (
                 Scope.ACCOUNT,
                 CREATING,
                 ("forbidden", _SCOPES, _SCOPES_FIX),
-                (
-                    "forbidden",
-                    "These credentials may not give an instance this service account: iam.serviceAccounts.actAs is missing.",
-                    "give them roles/iam.serviceAccountUser on that account, or leave the service account away",
-                ),
+                ("forbidden", _NO_ACCOUNT, _NO_ACCOUNT_FIX),
                 (
                     "forbidden",
                     "The project is inside VPC Service Controls, which do not let this request in.",
@@ -248,6 +242,10 @@ ACCESS_WORDED = (
             ),
             strict=True,
         )
+    ),
+    *(
+        Worded("access to service account", row)
+        for row in rows(Scope.ACCOUNT, "https://github.com/kubicorn/kubicorn/issues/475", ("badRequest", _NO_ACCOUNT, _NO_ACCOUNT_FIX))
     ),
     *(
         Worded(phrase, row)

@@ -7,7 +7,7 @@ from goldbake.clouds.gcp.refusals import AGAIN, CATALOGUE, CREATING, MORE, REPOR
 from goldbake.errors import Exit
 
 LISTS = "`gcloud compute accelerator-types list` and `gcloud compute machine-types list` say where there are which; or another --zone"
-NAMES = "check the names in the command and in images.yaml: project, image, network, subnet"
+NAMES = "check the names in the command, in images.yaml and in GOOGLE_CLOUD_PROJECT: project, image, network, subnet"
 
 PASSING = (
     *rows(
@@ -89,9 +89,9 @@ REQUEST = (
 _ABSENT_HERE = ("notFound", "RESOURCE_NOT_FOUND", "invalid", "INVALID_FIELD_VALUE", "badRequest")
 
 
-def _here(phrase: str, meaning: str, fix: str, source: str, scope: Scope = Scope.ZONE) -> tuple[Worded, ...]:
+def _here(phrase: str, meaning: str, fix: str, source: str, scope: Scope = Scope.ZONE, exit_code: Exit | None = None) -> tuple[Worded, ...]:
     """What one place does not have, whichever of these codes says it."""
-    return tuple(Worded(phrase, row) for row in rows(scope, source, *((code, meaning, fix) for code in _ABSENT_HERE)))
+    return tuple(Worded(phrase, row) for row in rows(scope, source, *((code, meaning, fix) for code in _ABSENT_HERE), exit_code=exit_code))
 
 
 def _unfit(phrase: str, meaning: str, fix: str, source: str) -> tuple[Worded, ...]:
@@ -109,6 +109,7 @@ REQUEST_WORDED = (
         "name one with --subnet (launch) or gcp.subnet (images.yaml): `gcloud compute networks subnets list`",
         CREATING,
         Scope.REGION,
+        Exit.USAGE,
     ),
     *_unfit(
         "live migration",
@@ -121,6 +122,12 @@ REQUEST_WORDED = (
         "This machine type cannot have this GPU or this disk.",
         "name a type that has the GPU built in (g2-standard-4, a2-highgpu-1g), or an n1 type with T4, P4, P100 or V100",
         "https://github.com/skypilot-org/skypilot/issues/212",
+    ),
+    *_unfit(
+        "accelerator cards",
+        "A machine cannot have so many GPUs of this kind.",
+        "as many as Google's words allow: --instance-type n1-standard-8+2xnvidia-tesla-t4, or gcp.accelerator_count of images.yaml",
+        "https://cloud.google.com/compute/docs/gpus",
     ),
     *_unfit(
         "UEFI",

@@ -296,6 +296,14 @@ def test_the_same_code_is_no_policy_when_a_fingerprint_is_old() -> None:
             "cannot have",
         ),
         (403, "forbidden", "Request had insufficient authentication scopes.", Scope.ACCOUNT, "scopes"),
+        (
+            400,
+            "badRequest",
+            "The user does not have access to service account 'a@p.iam.gserviceaccount.com'. Ask a project owner to grant you the role.",
+            Scope.ACCOUNT,
+            "may not give an instance this service account",
+        ),
+        (400, "invalid", "Number of accelerator cards attached to instance must be one of 1, 2, 4.", Scope.REQUEST, "so many GPUs"),
     ],
 )
 def test_words_decide_only_where_one_code_means_several_things(status: int, reason: str, said: str, scope: Scope, part: str) -> None:

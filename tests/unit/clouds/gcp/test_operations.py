@@ -76,7 +76,7 @@ def test_what_failed_in_the_operation_is_raised_with_its_code(fake_gcp: FakeGcp,
         finished(gcp, operation, doing=DOING, patience=10)
     assert (error.value.code, error.value.scope, error.value.exit_code) == ("QUOTA_EXCEEDED", Scope.ACCOUNT, Exit.CAPACITY)
     assert error.value.message.startswith(
-        f"Google would not {DOING} in global: The quota FIREWALLS of the whole project is used up; its limit is 100"
+        f"Google would not {DOING}: The quota FIREWALLS of the whole project is used up; its limit is 100"
     )
     assert f"https://console.cloud.google.com/iam-admin/quotas?project={PROJECT}" in error.value.hint
 

@@ -20,9 +20,10 @@ def find_image(paths: Paths, request: LaunchRequest) -> ImageRecord:
         wanted = str(Path(request.artifact).absolute()) if request.cloud is Cloud.LOCAL else request.artifact
         exact = next((record for record in of_cloud if {wanted, request.artifact} & {record.artifact, *record.copies.values()}), None)
         if exact is None or not store.usable(exact):
-            known = ", ".join(record.artifact for record in of_cloud[:3]) or "none"
+            known = ", ".join(record.artifact for record in of_cloud[:3])
             raise UsageError(
-                f"{request.artifact} is not recorded as an artifact for {request.cloud}, or was changed", hint=f"recorded: {known}"
+                f"{request.artifact} is not recorded as an artifact for {request.cloud}, or was changed",
+                hint=f"recorded: {known}" if known else f"none is recorded; bake one: ./inv bake --cloud {request.cloud}",
             )
         return exact
     named = [record for record in of_cloud if request.image is None or record.image == request.image]

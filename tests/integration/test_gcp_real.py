@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * 3600), gcpaccount.only_r
 
 IMAGE = os.environ.get("GOLDBAKE_REAL_GCP_IMAGE", "gpu-agent-debian")
 NEEDS = ("GOOGLE_CLOUD_PROJECT", "AZP_URL")
+WAY_OUT = ["--subnet", subnet] if (subnet := os.environ.get("GOLDBAKE_REAL_GCP_SUBNET")) else ["--public-ip"]
+"""The default network has no other way to the service than a public address."""
 
 
 def _inv(*words: str) -> Any:
@@ -57,7 +59,8 @@ def test_a_bake_leaves_a_checked_image_and_nothing_else(project: str, baked: dic
 
 def test_three_agents_come_online_and_go_without_a_trace(project: str, baked: dict[str, Any]) -> None:
     ttl = f"{gcpaccount.REAL_TTL_S // 60}m"
-    report = _inv("launch", "--cloud", "gcp", "--image", IMAGE, "--count", "3", "--ttl", ttl, "--instance-type", gcpaccount.REAL_TYPE)
+    machine = ["--instance-type", gcpaccount.REAL_TYPE, *WAY_OUT]
+    report = _inv("launch", "--cloud", "gcp", "--image", IMAGE, "--count", "3", "--ttl", ttl, *machine)
     try:
         assert [one["online"] for one in report["instances"]] == [True, True, True]
         for one in report["instances"]:

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from goldbake.paths import Paths
 from goldbake.secret import Secret
 from launch import fleet, removal, service
 from launch.journal import State
+from launch.recorded import find_image
 from launch.service import LaunchRequest
 from tests.unit.launch.conftest import PAT, reap_plan, record_image, remove, run_launch
 from tests.unit.launch.foldercloud import Fault, FolderCloud, FolderDirectory
@@ -258,8 +260,15 @@ def test_an_artifact_that_was_changed_is_not_launched(paths: Paths, cloud: Folde
     artifact = paths.artifacts / "gpu-agent.qcow2"
     assert run_launch(paths, cloud, request_, artifact=str(artifact)).artifact == str(artifact)
     artifact.write_bytes(b"something else")
-    with pytest.raises(UsageError, match="was changed"):
+    with pytest.raises(UsageError, match="was changed") as caught:
         run_launch(paths, cloud, request_, artifact=str(artifact))
+    assert str(artifact) in caught.value.hint
+
+
+def test_where_nothing_is_baked_an_artifact_is_answered_with_how_to_bake(paths: Paths, request_: LaunchRequest) -> None:
+    with pytest.raises(UsageError, match="is not recorded") as caught:
+        find_image(paths, replace(request_, cloud=Cloud.GCP, artifact="projects/p/global/images/i"))
+    assert "./inv bake --cloud gcp" in caught.value.hint
 
 
 def test_a_simulated_agent_is_not_launched_against_a_real_service(paths: Paths, cloud: FolderCloud, request_: LaunchRequest) -> None:

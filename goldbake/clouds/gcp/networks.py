@@ -21,6 +21,8 @@ DEFAULT = "default"
 """The network of a new project, with a subnet in each region and rules that let SSH in."""
 IAP_RANGE = "35.235.240.0/20"
 """Where Identity-Aware Proxy comes from: https://cloud.google.com/iap/docs/using-tcp-forwarding."""
+_NOT_OUTSIDE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", IAP_RANGE)
+"""From where nobody reaches a public address: networks like Google's own (RFC 1918, 6598, 4193), and the proxy, which needs its communicator."""
 _SSH = 22
 
 
@@ -126,14 +128,14 @@ def _lets_in(rule: compute_v1.Firewall, wanted: Network) -> bool:
         return False
     if wanted.iap and not any(_covers(span, IAP_RANGE) for span in rule.source_ranges):
         return False
-    if not wanted.iap and not wanted.private and all(ipaddress.ip_network(span, strict=False).is_private for span in rule.source_ranges):
+    if not (wanted.iap or wanted.private) and all(any(_covers(one, span) for one in _NOT_OUTSIDE) for span in rule.source_ranges):
         return False  # as default-allow-internal: Packer comes from outside
     return any(allowed.I_p_protocol in ("all", "tcp", "6") and _has_port(list(allowed.ports)) for allowed in rule.allowed)
 
 
 def _covers(span: str, inner: str) -> bool:
-    outer, wanted = ipaddress.ip_network(span, strict=False), ipaddress.ip_network(inner)
-    return isinstance(outer, ipaddress.IPv4Network) and isinstance(wanted, ipaddress.IPv4Network) and wanted.subnet_of(outer)
+    outer, wanted = ipaddress.ip_network(span, strict=False), ipaddress.ip_network(inner, strict=False)
+    return outer.version == wanted.version and outer.prefixlen <= wanted.prefixlen and wanted.network_address in outer
 
 
 def _has_port(ports: list[str]) -> bool:

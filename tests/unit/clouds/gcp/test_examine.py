@@ -239,6 +239,18 @@ def test_a_rule_for_inside_lets_only_machines_without_an_address_be_reached(fake
 
 
 @pytest.mark.parametrize(
+    ("source", "fits"), [("0.0.0.0/0", True), ("::/0", True), ("203.0.113.7/32", True), ("192.168.7.0/24", False), (IAP_RANGE, False)]
+)
+def test_which_rules_let_a_machine_outside_in(fake_gcp: FakeGcp, gcp: Gcp, source: str, fits: bool) -> None:
+    rules = fake_gcp.book.tables["firewalls"]
+    for path in [path for path in rules if not path.endswith("default-allow-ssh")]:
+        del rules[path]
+    (only,) = rules.values()
+    only["sourceRanges"] = [source]
+    assert _only(_look(gcp, bakes=[BAKE]), "SSH to bakes in default").good is fits
+
+
+@pytest.mark.parametrize(
     ("rule", "fits"),
     [
         ({"sourceRanges": [IAP_RANGE], "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}]}, True),

@@ -236,7 +236,8 @@ def test_what_an_organization_forbids_is_told_by_the_policy(gcp_field: Field, po
 def test_a_service_account_that_may_not_be_used_is_told(gcp_field: Field, count: int) -> None:
     error = _failed(gcp_field, count=count, options={"identity": "nobody@goldbake-fake.iam.gserviceaccount.com"})
     assert "nobody@goldbake-fake.iam.gserviceaccount.com" in error.message
-    assert error.hint
+    assert error.exit_code is Exit.MISSING
+    assert "iam.serviceAccountUser" in error.hint
 
 
 def test_a_quota_of_zero_leaves_the_region_and_names_the_quota(gcp_field: Field) -> None:

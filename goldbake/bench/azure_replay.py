@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,7 +26,9 @@ _OPERATIONS = {
     "Microsoft.Network/publicIPAddresses": ("network", "public_ip_addresses"),
     "Microsoft.Network/natGateways": ("network", "nat_gateways"),
     "Microsoft.Resources/resourceGroups": ("resources", "resource_groups"),
+    "Microsoft.DevTestLab/schedules": ("resources", "resources"),
     "resources": ("resources", "resources"),
+    "providers": ("resources", "providers"),
 }
 """Type of resource → the client and its operations."""
 _QUERY = {
@@ -35,6 +38,8 @@ _QUERY = {
     "forceDeletion": "force_deletion",
     "forceDeletionTypes": "force_deletion_types",
 }
+_MACHINE, _SCHEDULE = "Microsoft.Compute/virtualMachines", "Microsoft.DevTestLab/schedules"
+_PREFIX = "shutdown-computevm-"
 _HIDDEN = re.compile(r"\((\d+) characters\)")
 
 
@@ -46,7 +51,7 @@ def run(calls: Sequence[Mapping[str, Any]]) -> None:
         "network": NetworkManagementClient(credential, subscription),
         "resources": ResourceManagementClient(credential, subscription),
     }
-    made = ""
+    made, started, now = "", list[str](), dict[str, str]()
     for call in calls:
         is_own = call["what"] in ("token", "operation") or "$skiptoken" in call["query"] or (call["method"], call["path"]) == ("GET", made)
         if is_own or call["code"]:
@@ -54,11 +59,17 @@ def run(calls: Sequence[Mapping[str, Any]]) -> None:
         if call["method"] == "PUT":
             made = call["path"]
         client, operations = _OPERATIONS[call["what"]]
-        _again(getattr(clients[client], operations), call)
+        if call["what"] == _SCHEDULE:
+            _schedule(clients[client].resources, call, started, now)
+            continue
+        found = _again(getattr(clients[client], operations), call)
+        if call["what"] == _MACHINE and isinstance(found, list):
+            started = [one.name for one in found]
 
 
-def _again(operations: Any, call: Mapping[str, Any]) -> None:
-    names = _names(call["path"])
+def _again(operations: Any, call: Mapping[str, Any]) -> Any:
+    """The call once more; what it answers."""
+    names = [call["name"]] if call["what"] == "providers" else _names(call["path"])
     given = {_QUERY[key]: value for key, value in call["query"].items() if key != "api-version"}
     if "force_deletion" in given:
         given["force_deletion"] = given["force_deletion"] == "true"
@@ -69,8 +80,16 @@ def _again(operations: Any, call: Mapping[str, Any]) -> None:
         "GET": lambda: operations.get(*names, **given) if call["name"] else list(_list(operations, names)(*names, **given)),
     }
     found = verbs[call["method"]]()
-    if hasattr(found, "result"):
-        found.result()
+    return found.result() if hasattr(found, "result") else found
+
+
+def _schedule(resources: Any, call: Mapping[str, Any], started: list[str], now: dict[str, str]) -> None:
+    """A schedule is named after its machine, and Azure has named the machines anew: each stands for the next that was started now."""
+    before = call["name"].removeprefix(_PREFIX)
+    if before not in now:
+        now[before] = started[len(now)]
+    path, body = (text.replace(before, now[before]) for text in (call["path"], json.dumps(call["body"])))
+    resources.begin_create_or_update_by_id(path, json.loads(body), api_version=call["version"]).result()
 
 
 def _one(operations: Any, name: str) -> Any:

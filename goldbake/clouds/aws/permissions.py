@@ -19,7 +19,7 @@ from goldbake.finding import Finding
 if TYPE_CHECKING:
     from goldbake.clouds.aws.session import Aws
 
-FIX = "attach docs/reference/aws-policy.json; `python -m goldbake.clouds.aws.policy {purposes}` prints the part for this"
+FIX = "attach docs/reference/aws-policy.json; `.venv/bin/python -m goldbake.clouds.aws.policy {purposes}` prints the part for this"
 _REFUSED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 _AT_A_TIME = 8
 _NOTHING = {

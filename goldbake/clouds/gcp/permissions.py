@@ -20,7 +20,7 @@ _AT_A_TIME = 100
 """The most permissions of one call: https://cloud.google.com/resource-manager/reference/rest/v3/projects/testIamPermissions."""
 _FIX = (
     "`gcloud iam roles create goldbake --project {project} --file docs/reference/gcp-role.yaml` (later `update`), then `gcloud projects"
-    " add-iam-policy-binding {project} --member user:YOU --role projects/{project}/roles/goldbake`; `python -m goldbake.clouds.gcp.role {purposes}`"
+    " add-iam-policy-binding {project} --member {member} --role projects/{project}/roles/goldbake`; `.venv/bin/python -m goldbake.clouds.gcp.role {purposes}`"
     " prints the part for this"
 )
 
@@ -31,7 +31,7 @@ def examine(gcp: Gcp, purposes: Collection[Purpose] = ALWAYS) -> list[Finding]:
     given = held(gcp, wanted)
     missing = [name for name in wanted if name not in given]
     rows = [Finding("permissions", f"{len(wanted) - len(missing)} of {len(wanted)} that the role has are given in {gcp.project}")]
-    return rows + [_row(gcp.project, name, purposes) for name in missing]
+    return rows + [_row(gcp, name, purposes) for name in missing]
 
 
 def held(gcp: Gcp, wanted: Collection[str]) -> frozenset[str]:
@@ -47,7 +47,13 @@ def held(gcp: Gcp, wanted: Collection[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _row(project: str, name: str, purposes: Collection[Purpose]) -> Finding:
+def _row(gcp: Gcp, name: str, purposes: Collection[Purpose]) -> Finding:
     needed = [purpose for purpose in role.purposes_of(name) if purpose in purposes]
-    fix = _FIX.replace("{project}", project).replace("{purposes}", " ".join(needed))
+    fix = _FIX.replace("{project}", gcp.project).replace("{member}", _member(gcp)).replace("{purposes}", " ".join(needed))
     return Finding(f"permission {name}", f"missing, and needed by {', '.join(needed)}", fix)
+
+
+def _member(gcp: Gcp) -> str:
+    """Who these credentials are, as a policy writes it, where they say so themselves."""
+    mail = getattr(gcp.credentials, "service_account_email", "")
+    return f"serviceAccount:{mail}" if "@" in mail else "user:YOU"

@@ -168,6 +168,7 @@ def test_each_missing_permission_has_a_row_with_what_needs_it(fake_gcp: FakeGcp,
         == f"missing, and needed by {', '.join(one for one in role.purposes_of(permission) if one in ('bake', 'launch', 'destroy'))}"
     )
     assert "gcloud iam roles create goldbake" in row.fix
+    assert f"--member serviceAccount:{gcp.credentials.service_account_email} " in row.fix
     assert _exit(rows) == (Exit.MISSING, row.fix)
 
 

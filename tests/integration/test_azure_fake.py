@@ -18,7 +18,7 @@ from azure.core.exceptions import (
 )
 
 from goldbake.paths import PROJECT
-from tests.fakes.azure import LOCATION, SUBSCRIPTION, FakeAzure, kinds
+from tests.fakes.azure import LOCATION, SUBSCRIPTION, FakeAzure, described, kinds, paths
 from tests.integration.azurecalls import (
     GROUP,
     MACHINE,
@@ -78,6 +78,21 @@ def test_every_call_and_answer_is_what_the_sdk_knows(fake_azure: FakeAzure, azur
         getattr(azure.compute.virtual_machines, verb)(GROUP, "m").result()
     azure.resources.resource_groups.begin_delete(GROUP).result()
     assert fake_azure.held() == []
+
+
+def test_nothing_that_is_served_goes_without_a_description() -> None:
+    """Every type that can be made has a model for what is sent and one for what comes back; what the SDK lacks is named."""
+    beyond = {"Microsoft.Resources/deployments", "Microsoft.DevTestLab/schedules"}
+    for kind in kinds.KINDS.values():
+        if kind.type in beyond:
+            continue
+        names = [f"n{number}" for number in range(kind.type.count("/"))]
+        path = paths.identifier(SUBSCRIPTION, GROUP, kind.type, *names)
+        (put,) = described.find("PUT", path)
+        assert put.request == put.response != "", kind.type
+        assert described.find("DELETE", path), kind.type
+        (listed,) = [one for one in described.find("GET", path.rpartition("/")[0]) if one.listed]
+        assert listed.response == put.response, kind.type
 
 
 @pytest.mark.parametrize(

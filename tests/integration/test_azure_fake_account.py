@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import requests
-from azure.core.exceptions import (
-    ClientAuthenticationError,
-)
+from azure.core.exceptions import ClientAuthenticationError
 from azure.mgmt.compute import ComputeManagementClient
+from azure.mgmt.resource.resources.models import ErrorDetail
 
-from tests.fakes.azure import CLIENT, LOCATION, FakeAzure
+from tests.fakes.azure import CLIENT, LOCATION, FakeAzure, shapes
 from tests.integration.azurecalls import (
     GROUP,
     MACHINE,
@@ -71,6 +72,7 @@ def test_a_provider_is_registered_first(fake_azure: FakeAzure, azure: Calls) -> 
 
 
 def test_policies_locks_and_permissions_stand_in_the_way(fake_azure: FakeAzure, azure: Calls) -> None:
+    fake_azure.keep_answers = True
     fake_azure.book.policies.append(lambda kind, body: "no-spot" if (body.get("properties") or {}).get("priority") == "Spot" else "")
     error = refused(lambda: azure.begin(priority="Spot"))
     assert error.error is not None
@@ -83,6 +85,10 @@ def test_policies_locks_and_permissions_stand_in_the_way(fake_azure: FakeAzure, 
     fake_azure.book.locks.clear()
     fake_azure.book.denied.add("Microsoft.Compute/virtualMachines/delete")
     assert code(lambda: azure.compute.virtual_machines.begin_delete(GROUP, "m")) == "AuthorizationFailed"
+    fake_azure.keep_answers = False
+    errors = [json.loads(answer.body)["error"] for _, answer in fake_azure.answers if answer.status >= 400]
+    assert len(errors) == 4
+    assert [wrong for error in errors for wrong in shapes.answered(ErrorDetail, error)] == []
 
 
 def test_a_group_is_not_deleted_while_another_uses_its_network(fake_azure: FakeAzure, azure: Calls) -> None:

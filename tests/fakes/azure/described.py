@@ -119,7 +119,7 @@ def _operation(package: str, group: str, name: str, builder: str, body: str) -> 
     method = re.search(r'HttpRequest\(method="(\w+)"', builder)
     assert template is not None, builder
     assert method is not None, builder
-    sent = re.search(r"Union\[_models\.(\w+),[^\]]*IO\[bytes\]\]", body)
+    sent = re.search(r"Union\[\s*_models\.(\w+),[^\]]*IO\[bytes\],?\s*\]", body)
     listed = re.search(r"[Ll]ist\[_models\.(\w+)\],\s*\w+\.get\(\"value\"", body)
     single = re.search(r"[^\w]_deserialize\(\s*_models\.(\w+), response\.json\(\)", body)
     bare = re.search(r"_deserialize\(\s*[Ll]ist\[_models\.(\w+)\], response\.json\(\)", body)

@@ -18,11 +18,17 @@ from typing import Any
 
 import filelock
 
+from goldbake.clouds import tags
 from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError
 
 BAKE = "bake-"
 """How the launch id of what a bake has made begins; a launch's own id has no hyphen."""
+
+
+def launch_of(found: Mapping[str, str]) -> str:
+    """The launch, or `bake-ID`, whose tags these are; empty: nobody's."""
+    return found.get(tags.LAUNCH) or (f"{BAKE}{found[tags.BAKE]}" if tags.BAKE in found else "")
 
 
 class State(StrEnum):

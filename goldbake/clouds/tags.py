@@ -6,6 +6,7 @@ Values have only a–z, 0–9, - and _, which every cloud's tags and labels acce
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 
 MANAGED_BY = "managed-by"
 LAUNCH = "goldbake-launch"
@@ -41,3 +42,9 @@ def of_launch(launch_id: str, image: str, expires: int) -> dict[str, str]:
 def of_bake(bake_id: str, image: str, expires: int) -> dict[str, str]:
     """The tags of everything that a bake makes only for its own duration."""
     return {MANAGED_BY: OWNER, BAKE: bake_id, IMAGE: image, EXPIRES: str(expires)}
+
+
+def expires_of(found: Mapping[str, str]) -> int | None:
+    """When what has these tags is past its time, in seconds since 1970; None when they do not say, or somebody wrote something else there."""
+    text = found.get(EXPIRES, "")
+    return int(text) if text.isascii() and text.isdigit() else None

@@ -36,6 +36,7 @@ from launch.aws.request import Ground
 from launch.aws.survey import regions, survey
 from launch.aws.watch import ConsoleReader, died
 from launch.base import REGIONS, CloudOptions, Created, Instance, LaunchSpec, Place, Resource
+from launch.journal import launch_of
 from launch.observe import Consoles, Deaths, Seen
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class AwsLauncher:
         numbered: dict[str, int] = {}
         result = []
         for item, region in sorted((pair for of_region in found for pair in of_region), key=lambda pair: _age(pair[0])):
-            launch = listing.launch_of(tags_of(item))
+            launch = launch_of(tags_of(item))
             numbered[launch] = numbered.get(launch, 0) + 1
             result.append(listing.instance(item, region, numbered[launch]))
         return result

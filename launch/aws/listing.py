@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from goldbake.clouds import tags
@@ -10,7 +10,7 @@ from goldbake.clouds.aws.resources import GOING, GROUP, INSTANCE, INTERFACE, KIN
 from goldbake.config.model import Cloud
 from launch.aws.network import AGENTS, SHARED
 from launch.base import Instance, Resource
-from launch.journal import BAKE
+from launch.journal import BAKE, launch_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -47,16 +47,11 @@ def instance(item: Any, region: str, number: int) -> Instance:
         image=found.get(tags.IMAGE, ""),
         place=(item.get("Placement", {}).get("AvailabilityZone") or region) + (" (spot)" if spot else ""),
         created=item["LaunchTime"].timestamp(),
-        expires=_expires(found) or 0,
+        expires=tags.expires_of(found) or 0,
         address=item.get("PublicIpAddress") or item.get("PrivateIpAddress") or "",
         kind=item.get("InstanceType", ""),
         state=state_of(item),
     )
-
-
-def launch_of(found: Mapping[str, str]) -> str:
-    """The launch, or `bake-ID`."""
-    return found.get(tags.LAUNCH) or (f"{BAKE}{found[tags.BAKE]}" if tags.BAKE in found else "")
 
 
 def _filters(launch_id: str | None) -> list[dict[str, Any]]:
@@ -83,15 +78,10 @@ def _shared_groups(ec2: EC2Client, region: str, launch_id: str | None) -> Iterat
 
 def _resource(kind: Kind, item: Any, region: str, *, going: bool) -> Resource:
     found = tags_of(item)
-    return Resource(Cloud.AWS, kind.name, item[kind.id], launch_of(found), _expires(found), _owner(kind, item), region, going)
+    return Resource(Cloud.AWS, kind.name, item[kind.id], launch_of(found), tags.expires_of(found), _owner(kind, item), region, going)
 
 
 def _owner(kind: Kind, item: Any) -> str:
     """The instance to which something belongs."""
     attachments = item.get("Attachments") or [item.get("Attachment") or {}]
     return str((item if kind in (INSTANCE, SPOT) else attachments[0]).get("InstanceId") or "")
-
-
-def _expires(found: Mapping[str, str]) -> int | None:
-    text = found.get(tags.EXPIRES, "")
-    return int(text) if text.isascii() and text.isdigit() else None

@@ -31,7 +31,7 @@ from goldbake.clouds.azure.resources import (
 from goldbake.config.model import Cloud
 from launch.azure.watch import seen
 from launch.base import Instance, Resource
-from launch.journal import BAKE
+from launch.journal import BAKE, launch_of
 
 if TYPE_CHECKING:
     from goldbake.clouds.azure.session import Azure
@@ -142,16 +142,11 @@ def instance(item: Any, number: int, address: str = "", state: str = "", given: 
         image=found.get(tags.IMAGE, ""),
         place=(f"{item.location}-{zone}" if zone else str(item.location)) + (" (spot)" if spot else ""),
         created=item.time_created.timestamp() if item.time_created else 0.0,
-        expires=_expires(found) or 0,
+        expires=tags.expires_of(found) or 0,
         address=address,
         kind=word(item.hardware_profile.vm_size) if item.hardware_profile else "",
         state=state or _STATES.get(provisioned, provisioned),
     )
-
-
-def launch_of(found: Mapping[str, str]) -> str:
-    """The launch, or `bake-ID`."""
-    return found.get(tags.LAUNCH) or (f"{BAKE}{found[tags.BAKE]}" if tags.BAKE in found else "")
 
 
 def launch_of_machine(item: Any) -> str:
@@ -207,13 +202,8 @@ def _resource(kind: str, item: Any, found: Mapping[str, str]) -> Resource:
         kind=kind,
         id=str(item.id),
         launch_id=launch_of(found),
-        expires=_expires(found),
+        expires=tags.expires_of(found),
         instance_id=str(item.name) if kind == MACHINE.name else "",
         place=str(item.location or ""),
         going=is_going(item),
     )
-
-
-def _expires(found: Mapping[str, str]) -> int | None:
-    text = found.get(tags.EXPIRES, "")
-    return int(text) if text.isascii() and text.isdigit() else None

@@ -14,7 +14,7 @@ from goldbake.clouds.gcp.types import MachineType
 from goldbake.config.model import Cloud
 from goldbake.images.cloud import LIFETIME_S
 from launch.base import Instance, Resource
-from launch.journal import BAKE
+from launch.journal import BAKE, launch_of
 
 if TYPE_CHECKING:
     from goldbake.clouds.gcp.session import Gcp
@@ -56,16 +56,11 @@ def instance(item: Any) -> Instance:
         image=found.get(tags.IMAGE, ""),
         place=place_of(item) + (" (spot)" if item.scheduling.provisioning_model == "SPOT" else ""),
         created=_seconds(item.creation_timestamp),
-        expires=_expires(found) or 0,
+        expires=tags.expires_of(found) or 0,
         address=outside or (interface.network_i_p if interface else ""),
         kind=_kind(item),
         state=item.status.lower(),
     )
-
-
-def launch_of(found: Mapping[str, str]) -> str:
-    """The launch, or `bake-ID`."""
-    return found.get(tags.LAUNCH) or (f"{BAKE}{found[tags.BAKE]}" if tags.BAKE in found else "")
 
 
 def zone_of(found: Instance) -> str:
@@ -95,7 +90,7 @@ def _resource(kind: Kind, item: Any, asked: Asked) -> Resource | None:
         launch_id = f"{BAKE}{of_bake[1]}"
         expires: int | None = int(_seconds(item.creation_timestamp)) + LIFETIME_S
     elif is_ours(item):
-        launch_id, expires = launch_of(found), _expires(found)
+        launch_id, expires = launch_of(found), tags.expires_of(found)
     else:
         return None
     resource = Resource(Cloud.GCP, kind.name, item.name, launch_id, expires, owner, place_of(item))
@@ -124,8 +119,3 @@ def _kind(item: Any) -> str:
 
 def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp() if text else 0.0
-
-
-def _expires(found: Mapping[str, str]) -> int | None:
-    text = found.get(tags.EXPIRES, "")
-    return int(text) if text.isascii() and text.isdigit() else None

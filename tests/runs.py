@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 UNIT = ("tests/unit",)
 REAL = ("tests/shell", "tests/integration")
 PARALLEL = ("-n", "auto", "--dist", "worksteal")
 """Unit tests share nothing: who has none left takes of those that wait elsewhere."""
+WAITING = ("-n", str(2 * len(os.sched_getaffinity(0))), "--dist", "worksteal")
+"""Slow unit tests wait for real programs half of their time: two for each processor."""
 IN_PAIRS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """The others share a machine: two at a time, those of a file one after the other, because they share a booted image or a mirror. The image
 is baked once: who comes second waits for it. Files are handed out as `turn` says, not by how many tests they have."""
@@ -41,6 +44,6 @@ def plan(*, fast: bool, expression: str) -> list[tuple[str, ...]]:
         return [FAST, (*REAL, "-m", "not slow", *IN_PAIRS)]
     return [
         (*FAST, "--cov", "--cov-report=", "--cov-fail-under=0"),
-        (*UNIT, "-m", "slow", *PARALLEL, "--cov", "--cov-append", "--cov-report=", "--cov-fail-under=0"),
+        (*UNIT, "-m", "slow", *WAITING, "--cov", "--cov-append", "--cov-report=", "--cov-fail-under=0"),
         (*REAL, *IN_PAIRS, "--cov", "--cov-append", "--cov-report=term"),
     ]

@@ -138,11 +138,11 @@ class AzureLauncher:
 
     def create(self, spec: LaunchSpec, numbers: Sequence[int], place: Place) -> Created:
         group = self._made_group(spec)
-        with self._networks.used(place.region):
+        with self._networks.used(spec, place.region):
             site = self._networks.site(spec, group, place.region)
             created = self._started(spec, numbers, place, group, site)
         self._schedule(spec, group, place.region, created.instances)
-        for problem in self._networks.settle(place.region):
+        for problem in self._networks.settle(spec, place.region):
             self._warn(f"{problem.message}; destroy will")
         return created
 

@@ -28,6 +28,8 @@ _SPACE = "10.64.0.0/20"
 """4,091 addresses, which are nobody's but the launch's: its network is connected to no other."""
 _PATIENCE_S = 300.0
 _SUBNET_PARTS = 2
+_Where = tuple[str, str]
+"""A launch and a region."""
 
 
 def subnet_region(azure: Azure, options: CloudOptions) -> str:
@@ -54,51 +56,54 @@ def subnet_region(azure: Azure, options: CloudOptions) -> str:
 
 
 class Networks:
-    """The networks of one launch, one per region: made by whoever needs one first, removed when the launch has no use for it."""
+    """The networks of launches, one per region: made by whoever needs one first, removed when its launch has no use for it."""
 
     def __init__(self, azure: Azure, options: CloudOptions) -> None:
         self._azure = azure
         self._options = options
-        self._known: dict[str, Site] = {}
-        self._made: dict[str, list[tuple[Kind, str]]] = {}
-        self._users: Counter[str] = Counter()
-        self._needed: set[str] = set()
+        self._known: dict[_Where, Site] = {}
+        self._made: dict[_Where, list[tuple[Kind, str]]] = {}
+        self._users: Counter[_Where] = Counter()
+        self._needed: set[_Where] = set()
         self._mutex = threading.RLock()
 
     @contextmanager
-    def used(self, region: str) -> Iterator[None]:
-        """While this lasts, the region's network stays."""
+    def used(self, spec: LaunchSpec, region: str) -> Iterator[None]:
+        """While this lasts, the launch's network in the region stays."""
+        where = (spec.launch_id, region)
         with self._mutex:
-            self._users[region] += 1
+            self._users[where] += 1
         try:
             yield
         finally:
             with self._mutex:
-                self._users[region] -= 1
+                self._users[where] -= 1
 
     def site(self, spec: LaunchSpec, group: str, region: str) -> Site:
         """The subnet for machines of this launch in a region, and the rules for them. Raises Failure."""
+        where = (spec.launch_id, region)
         with self._mutex:
-            if region not in self._known:
+            if where not in self._known:
                 try:
                     rules = self._rules(spec, group, region) if self._options.ssh_from else ""
-                    self._known[region] = Site(self._options.subnet or self._subnet(spec, group, region), rules)
+                    self._known[where] = Site(self._options.subnet or self._subnet(spec, group, region), rules)
                 except AzureError as error:
                     raise failure(error, doing="make the network of the agents", place=region) from error
-            return self._known[region]
+            return self._known[where]
 
-    def settle(self, region: str) -> list[Failure]:
-        """Machines run in this region: remove the networks of regions that had none free. Returns why one could not be removed."""
+    def settle(self, spec: LaunchSpec, region: str) -> list[Failure]:
+        """Machines of the launch run in this region: remove its networks where none were free. Returns why one could not be removed."""
         with self._mutex:
-            self._needed.add(region)
+            self._needed.add((spec.launch_id, region))
             problems = []
-            for other in [name for name in self._made if name not in self._needed and not self._users[name]]:
-                self._known.pop(other, None)
-                for kind, name in reversed(self._made.pop(other)):
+            unused = [where for where in self._made if where[0] == spec.launch_id and where not in self._needed and not self._users[where]]
+            for where in unused:
+                self._known.pop(where, None)
+                for kind, name in reversed(self._made.pop(where)):
                     try:
-                        finished(delete(self._azure, kind, name), doing=f"delete the {kind.name}", place=other, patience=_PATIENCE_S)
+                        finished(delete(self._azure, kind, name), doing=f"delete the {kind.name}", place=where[1], patience=_PATIENCE_S)
                     except AzureError as error:
-                        problems.append(failure(error, doing=f"delete the {kind.name} {name}", place=other))
+                        problems.append(failure(error, doing=f"delete the {kind.name} {name}", place=where[1]))
                     except Failure as error:
                         problems.append(error)
             return problems
@@ -115,7 +120,7 @@ class Networks:
         }
         calls = self._azure.client(NetworkManagementClient).virtual_networks
         name = _named(spec, region)
-        return f"{self._id(NETWORK, group, name, region, calls.begin_create_or_update(group, name, VirtualNetwork(body)))}/subnets/agents"
+        return f"{self._id(NETWORK, spec, group, name, region, calls.begin_create_or_update(group, name, VirtualNetwork(body)))}/subnets/agents"
 
     def _gateway(self, spec: LaunchSpec, group: str, region: str) -> str:
         network = self._azure.client(NetworkManagementClient)
@@ -123,10 +128,10 @@ class Networks:
         address = common | {"properties": {"publicIPAllocationMethod": "Static", "publicIPAddressVersion": "IPv4"}}
         name = _named(spec, region, "nat-ip")
         poller: Any = network.public_ip_addresses.begin_create_or_update(group, name, PublicIPAddress(address))
-        gateway = common | {"properties": {"publicIpAddresses": [{"id": self._id(ADDRESS, group, name, region, poller)}]}}
+        gateway = common | {"properties": {"publicIpAddresses": [{"id": self._id(ADDRESS, spec, group, name, region, poller)}]}}
         name = _named(spec, region, "nat")
         poller = network.nat_gateways.begin_create_or_update(group, name, NatGateway(gateway))
-        return self._id(GATEWAY, group, name, region, poller)
+        return self._id(GATEWAY, spec, group, name, region, poller)
 
     def _rules(self, spec: LaunchSpec, group: str, region: str) -> str:
         """Rules of this launch alone, which let SSH in; what they do not name stays closed."""
@@ -146,12 +151,12 @@ class Networks:
         body = {"location": region, "tags": spec.tags(), "properties": {"securityRules": [rule]}}
         calls = self._azure.client(NetworkManagementClient).network_security_groups
         name = _named(spec, region, "ssh")
-        return self._id(RULES, group, name, region, calls.begin_create_or_update(group, name, NetworkSecurityGroup(body)))
+        return self._id(RULES, spec, group, name, region, calls.begin_create_or_update(group, name, NetworkSecurityGroup(body)))
 
-    def _id(self, kind: Kind, group: str, name: str, region: str, poller: Any) -> str:
+    def _id(self, kind: Kind, spec: LaunchSpec, group: str, name: str, region: str, poller: Any) -> str:
         """The id of what is being made, which is remembered for the case that this region is left."""
         found = id_of(kind, self._azure.subscription, group, name)
-        self._made.setdefault(region, []).append((kind, found))
+        self._made.setdefault((spec.launch_id, region), []).append((kind, found))
         finished(poller, doing=f"make the {kind.name} of the agents", place=region, patience=_PATIENCE_S)
         return found
 

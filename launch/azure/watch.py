@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -76,16 +75,13 @@ class ConsoleReader:
         self._group = group
         self._links: dict[str, str] = {}
         self._denied = False
-        self._mutex = threading.Lock()
-        self._web: PipelineClient[HttpRequest, HttpResponse] | None = None
 
     def __call__(self, instance: Instance) -> str | None:
         if self._denied:
             return None
         try:
             link = self._links.get(instance.id) or self._link(instance)
-            answer = self._client().send_request(HttpRequest("GET", link, headers={"Connection": "close"}))  # nobody closes it later
-            text = answer.content[-_MOST:].decode(errors="replace") if answer.status_code == _OK else None
+            text = _read(link)
         except AzureError as error:
             self._denied = failure(error, doing="read a console", place=instance.place).scope is Scope.ACCOUNT
             return None
@@ -99,9 +95,11 @@ class ConsoleReader:
         self._links[instance.id] = str(found or "")
         return self._links[instance.id]
 
-    def _client(self) -> PipelineClient[HttpRequest, HttpResponse]:
-        with self._mutex:
-            if self._web is None:
-                chain: list[Any] = [policies.UserAgentPolicy(base_user_agent="goldbake"), policies.ProxyPolicy()]
-                self._web = PipelineClient("", policies=chain, connection_timeout=_TIMEOUT_S, read_timeout=_TIMEOUT_S)
-            return self._web
+
+def _read(link: str) -> str | None:
+    """The end of a console; None when the address is too old, or there is no log yet. Raises AzureError."""
+    chain: list[Any] = [policies.UserAgentPolicy(base_user_agent="goldbake"), policies.ProxyPolicy()]
+    make = PipelineClient[HttpRequest, HttpResponse]
+    with make("", policies=chain, connection_timeout=_TIMEOUT_S, read_timeout=_TIMEOUT_S) as client:
+        answer = client.send_request(HttpRequest("GET", link))
+        return answer.content[-_MOST:].decode(errors="replace") if answer.status_code == _OK else None

@@ -22,7 +22,11 @@ from tests.unit.launch.azure.conftest import GROUP, HOME, KEY, MACHINE, SCHEDULE
 from tests.unit.launch.azure.test_launch import ADDRESS, GATEWAY, NETWORK, RULES, given_group
 from tests.unit.launch.azure.test_removal import foreign
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("with_schedules")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("with_schedules"),
+    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),  # of connections that a test cuts
+]
 
 _SSH = {"ssh_from": "203.0.113.7/32", "key": KEY, "regions": (HOME,)}
 AROUND = tuple(f"PUT {kind}" for kind in (GROUP, RULES, ADDRESS, GATEWAY, NETWORK))
@@ -74,7 +78,9 @@ def test_a_removal_that_loses_everything_at_a_call_is_finished_by_the_next(azure
         plan = azure_field.plan(f"l{number}")
         azure_field.fake.refuse("gone", title.partition(" ")[2], method="DELETE", times=1, drop=True, done=done)
         cut = _from_then_on(azure_field, title)
+        azure_field.removal_s = 0.2
         report = azure_field.remove(plan)
+        azure_field.removal_s = 5.0
         assert report.left, title
         azure_field.fake.before.remove(cut)
         azure_field.fake.book.faults.clear()

@@ -15,11 +15,13 @@ from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import CapacityError, Exit, GoldbakeError
 from launch import service
 from launch.base import Market
-from launch.fleet import TRIES
+from launch.fleet import TRIES, Fleet
 from tests.fakes.azure import START, Call
 from tests.fakes.azure.answers import Refused
 from tests.unit.launch.azure.conftest import ABROAD, GROUP, HOME, MACHINE, SET, TYPE, Field
 from tests.unit.launch.azure.test_launch import ADDRESS, GATEWAY, INTERFACE, NETWORK, RULES
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # of connections that a test cuts
 
 _OTHERS = ("Sign-in", "The SDK", "Wrappers")
 CODES = [
@@ -68,11 +70,10 @@ def _tried(field: Field, kinds: tuple[str, ...] = (MACHINE, SET)) -> list[str]:
     return [place for place, _ in found]
 
 
-def _refused_everywhere(field: Field, launch_id: str, code: str, count: int, where: str) -> GoldbakeError:
+def _refused_everywhere(field: Field, fleet: Fleet, launch_id: str, code: str, where: str) -> GoldbakeError:
     """Start machines while `code` is the answer every time; nothing that costs by the hour is there afterwards, and then nothing at all."""
     field.fake.book.faults.clear()
     field.fake.calls.clear()
-    fleet = field.fleet(launch_id, count, zones=ZONES)
     field.fake.refuse(code, START, times=None, where=where, status=400 if where == "call" else 0, few=0)
     with pytest.raises(GoldbakeError) as caught:
         fleet.start(wait=True)
@@ -99,9 +100,10 @@ def _assert_told(error: GoldbakeError, code: str, scope: Scope) -> None:
 @pytest.mark.parametrize("where", ["call", "operation"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_every_code_at_once_and_as_a_failed_operation(azure_field: Field, count: int, where: str, scope: Scope) -> None:
+    begin = azure_field.fleet(count, zones=ZONES)
     some = _codes(scope) if count == 1 else _codes(scope)[::6]  # what a set does differently does not depend on the code
     for number, code in enumerate(some):
-        error = _refused_everywhere(azure_field, f"l{number}", code, count, where)
+        error = _refused_everywhere(azure_field, begin(f"l{number}"), f"l{number}", code, where)
         assert _tried(azure_field) == TRIED[scope], (code, where)
         names = [call.name for call in azure_field.fake.calls if call.method == "PUT" and call.what in (MACHINE, SET)]
         assert len(set(names)) == len(set(TRIED[scope])), code

@@ -104,6 +104,7 @@ def test_what_is_on_its_way_out_is_there_and_not_asked_again(azure_field: Field)
 
 def test_a_lock_is_named_and_what_it_holds_is_left(azure_field: Field) -> None:
     azure_field.launch()
+    azure_field.removal_s = 0.2
     azure_field.fake.book.locks[f"{_ROOT}/goldbake-l1"] = "CanNotDelete"
     report = azure_field.remove(azure_field.plan())
     assert any("resource group" in text for text in report.left)
@@ -112,6 +113,7 @@ def test_a_lock_is_named_and_what_it_holds_is_left(azure_field: Field) -> None:
     assert "ScopeLocked" in azure_field.said.getvalue()
     assert "goldbake-l1" in azure_field.said.getvalue()
     azure_field.fake.book.locks.clear()
+    azure_field.removal_s = 5.0
     azure_field.destroy()
     assert azure_field.left() == []
 
@@ -198,6 +200,7 @@ def test_something_tagged_as_ours_that_we_never_make_is_named_and_left(azure_fie
     azure_field.launch(options={"resource_group": group})
     (machine,) = azure_field.held(MACHINE)
     azure_field.seeded |= {put(azure_field, "Microsoft.Compute/galleries", group, "odd", machine.tags)}
+    azure_field.removal_s = 1.0
     with pytest.raises(GoldbakeError, match=r"Microsoft\.Compute/galleries"):
         azure_field.destroy()
     assert "goldbake makes nothing of this kind" in azure_field.said.getvalue()

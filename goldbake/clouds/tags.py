@@ -5,6 +5,7 @@ Values have only a–z, 0–9, - and _, which every cloud's tags and labels acce
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 
@@ -27,11 +28,16 @@ OWNER = "goldbake"
 """The value of `managed-by`."""
 
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that is read as something else
+ID = r"(?=[a-z]*[2-9])[a-km-np-z2-9]{10}"
+"""The form of an id, where only a name says whose something is: it has a digit, so that no word is one."""
 
 
 def new_id() -> str:
     """A name for a launch or a bake that no other has."""
-    return "".join(secrets.choice(_LETTERS) for _ in range(10))
+    while True:
+        found = "".join(secrets.choice(_LETTERS) for _ in range(10))
+        if re.fullmatch(ID, found):
+            return found
 
 
 def of_launch(launch_id: str, image: str, expires: int) -> dict[str, str]:

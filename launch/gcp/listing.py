@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Asked = Mapping[Resource, bool]
 """What this process has asked the end of → whether that was just now, so that it is too early to ask again."""
 
-_OF_BAKE = re.compile(rf"{PREFIX}([a-z2-9]{{10}})(?:-check)?")
+_OF_BAKE = re.compile(rf"{PREFIX}({tags.ID})(?:-check)?")
 """The disk of a bake, which Packer makes without labels."""
 
 

@@ -18,7 +18,7 @@ from launch.gcp import removal
 from tests.fakes.gcp import NEWEST_NOBLE
 from tests.unit.launch.gcp.conftest import ABROAD, HOME, PAT, ZONES, Field
 
-BAKE_ID = "abcdefghjk"
+BAKE_ID = "abcdefgh23"
 
 
 def _instance(
@@ -44,6 +44,7 @@ def foreign(field: Field) -> list[str]:
     _insert(field, _instance("plain", {}))
     _insert(field, _instance("theirs", theirs, disk_labels=theirs))
     _insert(field, _instance("goldbake-l1-9", {}, disk_labels={"team": "x"}))
+    _insert(field, _instance("goldbake-management", {}))  # ten letters, as an id has
     rules = field.gcp.client(compute_v1.FirewallsClient)
     for name, description in (("goldbake-l1-theirs", "not JSON"), ("goldbake-theirs", json.dumps(theirs)), ("goldbake-list", "[]")):
         rule = compute_v1.Firewall(name=name, description=description, allowed=[compute_v1.Allowed(I_p_protocol="tcp", ports=["22"])])
@@ -141,7 +142,7 @@ def test_reap_takes_what_is_past_its_time_in_any_region(gcp_field: Field) -> Non
     plan = gcp_field.plan_reap(now=lambda: now + 700)
     assert sorted(doomed.launch_id for doomed in plan.launches) == ["l1", "l2"]
     gcp_field.remove(plan, cautious=True).require_nothing_left()
-    assert {one.id for one in gcp_field.held("instance")} == {"goldbake-l3-1", "goldbake-l1-9", "plain", "theirs"}
+    assert {one.id for one in gcp_field.held("instance")} == {"goldbake-l3-1", "goldbake-l1-9", "goldbake-management", "plain", "theirs"}
     gcp_field.destroy("l3")
     assert gcp_field.left() == others
 

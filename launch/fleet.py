@@ -22,6 +22,8 @@ from launch.watch import Stopped, Timeline, wait_for_agent
 TRIES = 4
 """Attempts at one create call whose failure may pass; 1, 2 and 4 seconds between them."""
 
+_HINTS = 3
+"""Different next steps that one error names: the command for a quota is among the first, since quotas are met before shortages."""
 _AGENTS_EVERY_S = 2.0
 _LOOPBACK_EVERY_S = 0.15
 
@@ -60,6 +62,7 @@ class Places:
     def __init__(self, places: Sequence[Place]) -> None:
         self._open = list(places)
         self._refusals: list[str] = []
+        self._hints: dict[str, None] = {}
         self._mutex = threading.Lock()
 
     def best(self) -> Place:
@@ -69,7 +72,7 @@ class Places:
                 return self._open[0]
             raise CapacityError(
                 f"no capacity anywhere it was allowed to look: {'; '.join(self._refusals) or 'there is no such place'}",
-                hint="allow more zones, regions or types, or try again later",
+                hint="; ".join([*self._hints][:_HINTS]) or "allow more zones, regions or types, or try again later",
             )
 
     def block(self, place: Place, failure: Failure) -> None:
@@ -80,6 +83,8 @@ class Places:
             said = f"{place}: {failure.code}"
             if said not in self._refusals:
                 self._refusals.append(said)
+            if failure.hint:
+                self._hints[failure.hint] = None
             if failure.scope is Scope.REGION:
                 self._open = [
                     other for other in self._open if (other.region, other.spot, other.kind) != (place.region, place.spot, place.kind)

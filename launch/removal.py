@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from goldbake.azdo.errors import AzureDevOpsError, Kind
 from goldbake.clouds.failure import Failure, Scope
@@ -17,86 +16,21 @@ from goldbake.errors import GoldbakeError, UsageError
 from goldbake.log import Progress
 from launch.agents import AgentState, Directory
 from launch.base import Launcher, Resource
+from launch.doomed import Doomed, RemovalPlan, RemovalReport
 from launch.journal import BAKE, Entry, Journal, State
 from launch.userdata import agent_name
+
+__all__ = ["Doomed", "OpenDirectory", "Removal", "RemovalPlan", "RemovalReport", "carry_out", "plan_destroy", "plan_reap"]
 
 OpenDirectory = Callable[[Entry], AbstractContextManager[Directory] | None]
 """The directory in which a launch's agents are registered; None when there is no PAT to ask it with."""
 
 _AT_ONCE = 8
+_HOPELESS_S = 60.0
+"""How long a cloud is asked again that refuses for good, by a lock or for want of a permission, while nothing else changes."""
+_FOR_GOOD = (Scope.ACCOUNT, Scope.REQUEST)
 _AGENTS_S = 15.0
 """Longest wait until the service notices that an agent's machine is gone: its session ends with the connection, or with a message poll."""
-
-
-@dataclass(frozen=True)
-class Doomed:
-    """One launch that is to go: why, and what of it there is."""
-
-    launch_id: str
-    cloud: Cloud
-    why: str
-    resources: tuple[Resource, ...]
-    entry: Entry | None = None
-
-    @property
-    def agents(self) -> tuple[str, ...]:
-        return tuple(self.entry.instances.values()) if self.entry else ()
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "launch": self.launch_id,
-            "cloud": self.cloud.value,
-            "why": self.why,
-            "resources": [str(resource) for resource in self.resources],
-            "agents": list(self.agents),
-        }
-
-
-@dataclass(frozen=True)
-class RemovalPlan:
-    """What would be removed, and which launches are left alone because a process is at work on them."""
-
-    launches: tuple[Doomed, ...]
-    busy: tuple[str, ...] = ()
-    unseen: tuple[str, ...] = ()
-    """Clouds that nobody named and that could not be looked at, each with the reason."""
-
-    def __bool__(self) -> bool:
-        return bool(self.launches)
-
-    def document(self) -> dict[str, Any]:
-        return {"launches": [doomed.document() for doomed in self.launches], "busy": list(self.busy), "unseen": list(self.unseen)}
-
-
-@dataclass
-class RemovalReport:
-    """What was removed and what was not; `agents_left` says why for each agent."""
-
-    removed: list[str] = field(default_factory=list)
-    agents: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-    agents_left: dict[str, str] = field(default_factory=dict)
-    launches: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "launches": self.launches,
-            "removed": self.removed,
-            "agents": self.agents,
-            "left": self.left,
-            "agents_left": self.agents_left,
-            "seconds": round(self.seconds, 3),
-        }
-
-    def require_nothing_left(self) -> None:
-        """Raise GoldbakeError that names what is left and how to go on, unless nothing is."""
-        again = "run the same command again: `./inv destroy " + " ".join(f"--launch {launch}" for launch in self.launches[:1]) + " --yes`"
-        if self.left:
-            raise GoldbakeError(f"{len(self.left)} things could not be removed: {'; '.join(self.left)}", hint=again)
-        if self.agents_left:
-            named = "; ".join(f"{name} ({why})" for name, why in self.agents_left.items())
-            raise GoldbakeError(f"the machines are gone, and these agents are still registered: {named}", hint=f"set AZP_TOKEN and {again}")
 
 
 def plan_destroy(
@@ -204,6 +138,7 @@ class Removal:
     cautious: bool
     clock: Callable[[], float]
     sleep: Callable[[float], None]
+    told: set[str] = field(default_factory=set)
 
     def run(self) -> None:
         entry = self.journal.read(self.doomed.launch_id)
@@ -232,13 +167,19 @@ class Removal:
         return self.journal.set_state(replace(entry, instances=known), State.REMOVING)
 
     def _machines(self, found: Sequence[Resource]) -> bool:
-        """Delete and list again until the list is empty or the time is over."""
+        """Delete and list again until the list is empty, the time is over, or the cloud refuses for good and nothing changes any more."""
         deadline, pause, seen = self.clock() + self.launcher.removal_s, 0.0, dict[str, None]()
+        hopeless, last = 0.0, found[:0]
         while found:
             seen |= dict.fromkeys(map(str, found))  # an instance and its disk may have the same id
             if self.clock() >= deadline:
                 break
-            self._delete(found)
+            refused = self._delete(found)
+            if not refused or found != last or any(resource.going for resource in found):
+                hopeless, last = self.clock() + _HOPELESS_S, found
+            elif self.clock() >= hopeless:
+                self.report.hints += [refused.hint] if refused.hint else []
+                break
             self.progress.detail(f"remove {self.doomed.launch_id}", f"{len(found)} left")
             if pause:
                 self.sleep(pause)
@@ -249,12 +190,16 @@ class Removal:
         self.report.left += left
         return not found
 
-    def _delete(self, resources: Sequence[Resource]) -> None:
+    def _delete(self, resources: Sequence[Resource]) -> Failure | None:
+        """Ask the cloud for the end of all; returns why it refuses for good, which is told once."""
         try:
             self.launcher.delete(resources)
         except Failure as error:
-            if error.scope is not Scope.RETRY:
+            if error.scope is not Scope.RETRY and error.message not in self.told:
+                self.told.add(error.message)
                 self.progress.warn(error.message)
+            return error if error.scope in _FOR_GOOD else None
+        return None
 
     def _agents(self, entry: Entry) -> bool:
         names = tuple(entry.instances.values())

@@ -215,7 +215,10 @@ class FolderDirectory:
             self._fault("agents", self._asked)
         found = {}
         for path in sorted((self._cloud.folder / "agents").glob("*.json")):
-            item = json.loads(path.read_text())
+            try:
+                item = json.loads(path.read_text())
+            except FileNotFoundError:  # another launch is being removed just now
+                continue
             found[path.stem] = AgentState(zlib.crc32(path.stem.encode()), path.stem, item["online"], item["busy"])
         return found
 

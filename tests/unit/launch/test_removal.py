@@ -12,6 +12,7 @@ import pytest
 
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.config.model import Cloud
+from goldbake.errors import GoldbakeError
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from launch import removal, service
@@ -32,7 +33,7 @@ class _Shared(FolderCloud):
         if self.together is not None:
             self.together.wait(5)
         if self.keeps and any(found.launch_id == self.keeps for found in resources):
-            raise Failure(Scope.ACCOUNT, "Denied", f"{self.keeps} may not be deleted")
+            raise Failure(Scope.ACCOUNT, "Denied", f"{self.keeps} may not be deleted", hint="unlock it")
         super().delete(resources)
 
 
@@ -83,6 +84,21 @@ def test_one_that_cannot_be_removed_does_not_hold_up_the_others(paths: Paths, sh
     assert len(report.left) == 4
     assert "l2 may not be deleted" in said.getvalue()
     assert [entry.launch_id for entry in service.entries(paths)] == ["l2"]
+
+
+def test_what_the_cloud_refuses_for_good_is_told_once_and_not_asked_for_until_the_time_is_over(paths: Paths, shared: _Shared) -> None:
+    shared.keeps, shared.removal_s = "l2", 1800.0
+    said, now = io.StringIO(), [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    report = _remove(paths, shared, said, clock=lambda: now[0], sleep=sleep)
+    assert 60 <= now[0] < 120
+    assert said.getvalue().count("l2 may not be deleted") == 1
+    with pytest.raises(GoldbakeError, match="4 things could not be removed") as caught:
+        report.require_nothing_left()
+    assert caught.value.hint.startswith("unlock it; run the same command again")
 
 
 def test_an_interrupt_ends_all_and_the_next_removal_finishes_them(paths: Paths, shared: _Shared) -> None:

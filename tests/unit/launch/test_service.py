@@ -142,6 +142,14 @@ def test_no_capacity_anywhere_names_every_place_and_exits_with_5(paths: Paths, t
     _assert_nothing_left(paths, cloud, foreign)
 
 
+def test_no_capacity_anywhere_says_what_each_refusal_said_to_do(paths: Paths, tmp_path: Path, request_: LaunchRequest) -> None:
+    quota = Failure(Scope.REGION, "VcpuLimitExceeded", "0 of 0 vCPUs", hint="`raise-quota north`")
+    cloud = FolderCloud(tmp_path / "cloud", fault=_failing("create ", quota))
+    with pytest.raises(CapacityError) as caught:
+        run_launch(paths, cloud, request_, count=1)
+    assert caught.value.hint == "`raise-quota north`"
+
+
 def test_a_passing_failure_is_tried_again_and_not_for_ever(
     paths: Paths, tmp_path: Path, request_: LaunchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

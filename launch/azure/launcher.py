@@ -117,8 +117,10 @@ class AzureLauncher:
             progress.info(
                 "the machines get out by a NAT gateway of the launch's own, which costs a little by the hour (--subnet names a network)"
             )
-        self._scheduled = schedules.fits(spec, self._now()) and schedules.is_registered(self._azure)
-        off = "is told to deallocate them then" if self._scheduled else "bills what is off"
+        fits = schedules.fits(spec, self._now())
+        self._scheduled = fits and schedules.is_registered(self._azure)
+        off = f"bills what is off (after `{schedules.REGISTER}` it deallocates them)" if fits else "bills what is off"
+        off = "is told to deallocate them then" if self._scheduled else off
         progress.info(f"the machines power themselves off when their time is over; Azure {off}, and `./inv reap --cloud azure` removes all")
 
     def places(self, spec: LaunchSpec) -> Sequence[Place]:

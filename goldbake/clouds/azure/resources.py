@@ -35,20 +35,17 @@ class Kind:
     """What has a higher one is held by something with a lower one, and goes after it."""
     forced: bool = False
     """Whether its end can be had without an orderly shutdown of the machine, which takes minutes less."""
-    only_bakes: bool = False
 
 
 GROUP = Kind("resource group", "Microsoft.Resources/resourceGroups", ResourceManagementClient, "resource_groups", 0)
 SET = Kind("scale set", "Microsoft.Compute/virtualMachineScaleSets", ComputeManagementClient, "virtual_machine_scale_sets", 0, forced=True)
 MACHINE = Kind("virtual machine", "Microsoft.Compute/virtualMachines", ComputeManagementClient, "virtual_machines", 0, forced=True)
-VERSION = Kind(
-    "image version", "Microsoft.Compute/galleries/images/versions", ComputeManagementClient, "gallery_image_versions", 0, only_bakes=True
-)
-IMAGE = Kind("image", "Microsoft.Compute/images", ComputeManagementClient, "images", 0, only_bakes=True)
+VERSION = Kind("image version", "Microsoft.Compute/galleries/images/versions", ComputeManagementClient, "gallery_image_versions", 0)
+IMAGE = Kind("image", "Microsoft.Compute/images", ComputeManagementClient, "images", 0)
 SCHEDULE = Kind("shutdown schedule", "Microsoft.DevTestLab/schedules", ResourceManagementClient, "resources", 0)
 INTERFACE = Kind("network interface", "Microsoft.Network/networkInterfaces", NetworkManagementClient, "network_interfaces", 1)
 DISK = Kind("disk", "Microsoft.Compute/disks", ComputeManagementClient, "disks", 1)
-SNAPSHOT = Kind("snapshot", "Microsoft.Compute/snapshots", ComputeManagementClient, "snapshots", 1, only_bakes=True)
+SNAPSHOT = Kind("snapshot", "Microsoft.Compute/snapshots", ComputeManagementClient, "snapshots", 1)
 NETWORK = Kind("virtual network", "Microsoft.Network/virtualNetworks", NetworkManagementClient, "virtual_networks", 2)
 GATEWAY = Kind("NAT gateway", "Microsoft.Network/natGateways", NetworkManagementClient, "nat_gateways", 3)
 RULES = Kind("network security group", "Microsoft.Network/networkSecurityGroups", NetworkManagementClient, "network_security_groups", 3)

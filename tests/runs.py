@@ -16,16 +16,17 @@ IN_PAIRS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 is baked once: who comes second waits for it. Files are handed out as `turn` says, not by how many tests they have."""
 
 FIRST = (
-    "integration/test_sabotage.py",  # bakes the image; that takes as long as
+    "integration/test_sabotage.py",  # bakes; until there is an image, the other worker has these:
     "shell/test_finish.py", "shell/test_driver.py", "shell/test_containers.py", "shell/test_system.py", "shell/test_agent.py",
-    "shell/test_trim.py", "shell/test_inputs.py", "integration/test_agent_fidelity.py", "integration/test_lint.py",
+    "shell/test_trim.py", "shell/test_inputs.py", "integration/test_agent_fidelity.py", "integration/test_launch_local.py",
+    "integration/test_lint.py", "integration/test_launch_interrupted.py", "integration/test_azure_fake_machines.py", "integration/test_gcp_fake.py",
+    # those that look at the image, the longest first:
     "integration/test_first_boot_vm.py", "integration/test_first_boot_container.py", "integration/test_pat_hygiene.py",
-    "integration/test_azure_bake.py", "integration/test_gcp_bake.py", "integration/test_gcp_packer.py", "integration/test_launch_local.py",
-    "integration/test_faults.py", "integration/test_aws_bake.py", "integration/test_launch_interrupted.py", "integration/test_packer.py",
-    "integration/test_azure_launch.py", "integration/test_gcp_launch.py", "integration/test_aws_launch.py", "integration/test_secure_boot.py",
-    "integration/test_demo.py",
+    "integration/test_azure_bake.py", "integration/test_gcp_packer.py", "integration/test_faults.py", "integration/test_gcp_bake.py",
+    "integration/test_aws_bake.py", "integration/test_packer.py", "integration/test_azure_launch.py", "integration/test_gcp_launch.py",
+    "integration/test_aws_launch.py", "integration/test_secure_boot.py", "integration/test_demo.py",
 )  # fmt: skip
-"""What bakes, what needs no image until there is one, then the longest files: so that the two end together, with short ones."""
+"""The files that take long, in the order in which they are handed out. All others come after them, so that two workers end together."""
 
 FAST = (*UNIT, "-m", "not slow", *PARALLEL)
 

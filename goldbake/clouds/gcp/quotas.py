@@ -45,12 +45,15 @@ class Quota:
         return "all regions together" if self.region == GLOBAL else self.region
 
     def increase(self, project: str, value: int) -> str:
-        """The command that asks for more; Google answers to the address, as a rule within two or three working days."""
+        """The command that asks for more; Google answers to the address, as a rule within two or three working days.
+
+        Only the newest gcloud has it without `beta`: that of June 2025 (528.0.0) does not.
+        """
         scope = "per-project" if self.region == GLOBAL else "per-project-region"
         family = f",gpu_family={self.family}" if self.family else ""
         dimensions = "" if self.region == GLOBAL else f" --dimensions=region={self.region}{family}"
         return (
-            f"gcloud quotas preferences create --service=compute.googleapis.com --project={project}"
+            f"gcloud beta quotas preferences create --service=compute.googleapis.com --project={project}"
             f" --quota-id={self.metric.replace('_', '-')}-{scope}{dimensions} --preferred-value={value} --email=YOUR-ADDRESS"
         )
 

@@ -305,7 +305,7 @@ def test_a_quota_that_packer_meets_is_named_with_its_limit(side: GcpImages) -> N
     assert found is not None
     assert "CPUS" in found.message
     assert "24 in us-central1" in found.message
-    assert "gcloud quotas preferences create" in found.hint
+    assert "gcloud beta quotas preferences create" in found.hint
     assert found.exit_code is Exit.CAPACITY
 
 

@@ -80,7 +80,7 @@ class Field:
 
         found = AwsLauncher(CloudOptions(**{"types": (TYPE,), **options}), regions_of=regions_of, aws=self.aws)
         found.poll_s = 0.01
-        found.removal_s = 5.0
+        found.removal_s = 30.0
         return found
 
     def launch(self, launch_id: str = "l1", *, options: dict[str, Any] | None = None, **changes: Any) -> LaunchReport:

@@ -84,7 +84,7 @@ class Field:
             CloudOptions(**{"types": (TYPE,), "regions": (HOME,), **options}), remembered=remembered, accounts=accounts, gcp=self.gcp
         )
         found.poll_s = 0.01
-        found.removal_s = 5.0
+        found.removal_s = 30.0
         return found
 
     def launch(self, launch_id: str = "l1", *, options: dict[str, Any] | None = None, **changes: Any) -> LaunchReport:
@@ -128,7 +128,7 @@ class Field:
     def plan_reap(self, **more: Any) -> RemovalPlan:
         return service.plan_reap(self.paths, [Cloud.GCP], launchers={Cloud.GCP: self.launcher()}, **more)
 
-    def remove(self, plan: RemovalPlan, *, cautious: bool = False, removal_s: float = 5.0) -> RemovalReport:
+    def remove(self, plan: RemovalPlan, *, cautious: bool = False, removal_s: float = 30.0) -> RemovalReport:
         launcher = self.launcher()
         launcher.removal_s = removal_s
         return service.destroy(

@@ -11,12 +11,13 @@ PARALLEL = ("-n", "auto", "--dist", "worksteal")
 """Unit tests share nothing: who has none left takes of those that wait elsewhere."""
 WAITING = ("-n", str(2 * len(os.sched_getaffinity(0))), "--dist", "worksteal")
 """Slow unit tests wait for real programs half of their time: two for each processor."""
-IN_PAIRS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
-"""The others share a machine: two at a time, those of a file one after the other, because they share a booted image or a mirror. The image
-is baked once: who comes second waits for it. Files are handed out as `turn` says, not by how many tests they have."""
+IN_THREES = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+"""The others share a machine: three at a time, since first boots and agents wait more than they work; those of a file one after the other,
+because they share a booted image or a mirror. The image is baked once: who comes second waits for it. Files are handed out as `turn` says,
+not by how many tests they have."""
 
 FIRST = (
-    "integration/test_sabotage.py",  # bakes; until there is an image, the other worker has these:
+    "integration/test_sabotage.py",  # bakes; until there is an image, the others have these:
     "shell/test_finish.py", "shell/test_driver.py", "shell/test_containers.py", "shell/test_system.py", "shell/test_agent.py",
     "shell/test_trim.py", "shell/test_inputs.py", "integration/test_agent_fidelity.py", "integration/test_launch_local.py",
     "integration/test_lint.py", "integration/test_launch_interrupted.py", "integration/test_azure_fake_machines.py", "integration/test_gcp_fake.py",
@@ -26,7 +27,7 @@ FIRST = (
     "integration/test_aws_bake.py", "integration/test_packer.py", "integration/test_azure_launch.py", "integration/test_gcp_launch.py",
     "integration/test_aws_launch.py", "integration/test_secure_boot.py", "integration/test_demo.py",
 )  # fmt: skip
-"""The files that take long, in the order in which they are handed out. All others come after them, so that two workers end together."""
+"""The files that take long, in the order in which they are handed out. All others come after them, so that the workers end together."""
 
 FAST = (*UNIT, "-m", "not slow", *PARALLEL)
 
@@ -42,9 +43,9 @@ def plan(*, fast: bool, expression: str) -> list[tuple[str, ...]]:
     if expression:
         return [("-k", expression, *(("-m", "not slow") if fast else ()))]
     if fast:
-        return [FAST, (*REAL, "-m", "not slow", *IN_PAIRS)]
+        return [FAST, (*REAL, "-m", "not slow", *IN_THREES)]
     return [
         (*FAST, "--cov", "--cov-report=", "--cov-fail-under=0"),
         (*UNIT, "-m", "slow", *WAITING, "--cov", "--cov-append", "--cov-report=", "--cov-fail-under=0"),
-        (*REAL, *IN_PAIRS, "--cov", "--cov-append", "--cov-report=term"),
+        (*REAL, *IN_THREES, "--cov", "--cov-append", "--cov-report=term"),
     ]

@@ -8,16 +8,13 @@ from azure.mgmt.compute import models as compute
 
 from goldbake.clouds import tags as names
 from goldbake.clouds.azure.errors import failure
+from goldbake.clouds.azure.galleries import CORRECT, SECURITY, commands, misfit
 from goldbake.clouds.azure.operations import finished
 from goldbake.config.azure import AzureSettings
 from goldbake.config.model import Image
 from goldbake.errors import MissingError, UsageError
 
 _PATIENCE_S = 600.0
-_SECURITY = "SecurityType"
-_NO_STANDARD = ("TrustedLaunch", "ConfidentialVM", "ConfidentialVmSupported")
-"""Security types of definitions whose VMs cannot be plain ones
-(https://learn.microsoft.com/azure/virtual-machines/trusted-launch)."""
 
 
 def make_ready(calls: ComputeManagementClient, name: str, image: Image) -> None:
@@ -47,7 +44,7 @@ def definition(name: str, image: Image, location: str) -> compute.GalleryImage:
         compute.GalleryImageFeature(name="IsAcceleratedNetworkSupported", value="True"),
     ]
     if image.azure.security == "trusted-launch":
-        features.append(compute.GalleryImageFeature(name=_SECURITY, value="TrustedLaunchSupported"))
+        features.append(compute.GalleryImageFeature(name=SECURITY, value="TrustedLaunchSupported"))
     return compute.GalleryImage(
         location=location,
         tags={names.MANAGED_BY: names.OWNER, names.IMAGE: name.lower()},
@@ -64,21 +61,11 @@ def definition(name: str, image: Image, location: str) -> compute.GalleryImage:
 
 
 def _require_fit(found: compute.GalleryImage, settings: AzureSettings) -> None:
-    properties = found.properties
-    security = next((one.value for one in (properties.features if properties else None) or () if one.name == _SECURITY), "Standard")
-    wrong = ""
-    if properties is None or properties.hyper_v_generation != "V2" or properties.os_type != "Linux":
-        wrong = "is not for Linux machines of generation 2"
-    elif properties.os_state != "Generalized":
-        wrong = "is for specialized images"
-    elif settings.security == "trusted-launch" and not str(security).startswith("TrustedLaunch"):
-        wrong = f"has security type {security}, and images.yaml says trusted-launch"
-    elif settings.security == "standard" and security in _NO_STANDARD:
-        wrong = f"has security type {security}, and images.yaml says standard"
+    wrong = misfit(found, trusted_launch=settings.security == "trusted-launch")
     if wrong:
         raise UsageError(
             f"the image definition {found.name} of gallery {settings.gallery} {wrong}",
-            hint="Azure cannot change that: name another definition in images.yaml (azure.definition)",
+            hint=CORRECT,
         )
 
 
@@ -89,6 +76,5 @@ def _gallery(calls: ComputeManagementClient, settings: AzureSettings) -> compute
     except ResourceNotFoundError as error:
         raise MissingError(
             f"there is no gallery {name} in the resource group {group}",
-            hint=f"`az group create --name {group} --location {location}`, then"
-            f" `az sig create --resource-group {group} --gallery-name {name} --location {location}`",
+            hint=commands(group, name, location),
         ) from error

@@ -115,7 +115,7 @@ def require_sense(options: CloudOptions, image: ImageVersion) -> None:
             f"--identity {options.identity} is no managed identity",
             hint=f"its whole id, as `az identity show --query id` has it, or {SYSTEM} for one that each machine gets",
         )
-    if image.security.startswith("Confidential"):
+    if image.security == "ConfidentialVM":
         raise UsageError(
             f"{image.id} is for confidential VMs only, which have no GPU that goldbake knows",
             hint="bake it again: ./inv bake --cloud azure",

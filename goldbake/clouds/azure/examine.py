@@ -15,7 +15,7 @@ from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.resource.subscriptions import SubscriptionClient
 
-from goldbake.clouds.azure import offers, permissions
+from goldbake.clouds.azure import galleries, offers, permissions
 from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import failure
 from goldbake.clouds.azure.resources import is_gone, parts
@@ -225,11 +225,7 @@ def _galleries(azure: Azure, here: _Region) -> Iterator[Finding]:
         except AzureError as error:
             if not is_gone(error):
                 raise failure(error, doing=f"look at the gallery {gallery}", place=here.name) from error
-            fix = (
-                f"`az group create --name {group} --location {here.name}`, then"
-                f" `az sig create --resource-group {group} --gallery-name {gallery} --location {here.name}`"
-            )
-            yield Finding(what, f"none in the resource group {group}", fix)
+            yield Finding(what, f"none in the resource group {group}", galleries.commands(group, gallery, here.name))
             continue
         yield Finding(what, f"in the resource group {group}, {found.location}")
         for definition in dict.fromkeys(bake.definition for bake in here.bakes if (bake.group, bake.gallery) == (group, gallery)):
@@ -244,14 +240,10 @@ def _definition(compute: ComputeManagementClient, group: str, gallery: str, defi
         if not is_gone(error):
             raise failure(error, doing=f"look at the image definition {definition}", place=here.name) from error
         return Finding(what, "none yet: the first bake makes it")
-    features = {str(feature.name): str(feature.value) for feature in found.features or ()}
-    generation, security = word(found.hyper_v_generation) or "V1", features.get("SecurityType", "Standard")
+    generation, security = word(found.hyper_v_generation) or "V1", galleries.security_of(found)
     wanted = any(bake.trusted_launch for bake in here.bakes if bake.definition == definition)
-    fix = ""
-    if generation != "V2":
-        fix = "it was made by hand for images of generation 1: name another with azure.definition in images.yaml"
-    elif wanted and not security.startswith("TrustedLaunch"):
-        fix = "it does not allow Trusted Launch: name another with azure.definition, or azure.security: standard in images.yaml"
+    wrong = galleries.misfit(found, trusted_launch=wanted)
+    fix = f"it {wrong}; {galleries.CORRECT}" if wrong else ""
     return Finding(what, f"generation {generation}, security {security}", fix)
 
 

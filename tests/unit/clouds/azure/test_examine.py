@@ -276,7 +276,9 @@ def test_a_definition_is_made_by_the_first_bake(azure: Azure) -> None:
     ("definition", "bake", "fix"),
     [
         ({"hyperVGeneration": "V1"}, {}, "azure.definition"),
-        ({}, {"trusted_launch": True}, "azure.security: standard"),
+        ({"osState": "Specialized"}, {}, "for specialized images"),
+        ({"features": [{"name": "SecurityType", "value": "TrustedLaunch"}]}, {}, "images.yaml says standard"),
+        ({}, {"trusted_launch": True}, "says trusted-launch"),
         ({"features": [{"name": "SecurityType", "value": "TrustedLaunchSupported"}]}, {"trusted_launch": True}, ""),
     ],
 )

@@ -281,6 +281,7 @@ def test_only_regions_whose_replica_is_complete_are_used(azure_field: Field) -> 
     ("security", "said", "trusted"),
     [
         ("", "trusted-launch", False),
+        ("ConfidentialVMSupported", "standard", False),
         ("TrustedLaunchSupported", "standard", False),
         ("TrustedLaunchSupported", "trusted-launch", True),
         ("TrustedLaunch", "standard", True),

@@ -82,7 +82,7 @@ class FakeGcp(Serving):
         return f"http://127.0.0.1:{self._server.port}"
 
     def environment(self, *, token: bool = False, zone: str = ZONE, region: str = REGION) -> dict[str, str]:
-        """The variables that lead SDKs, gcloud and Packer here and nowhere else: with the key of a service account, or with a token instead."""
+        """The variables that lead SDKs and Packer here and nowhere else: with the key of a service account, or with a token instead."""
         found = {
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE": f"{self.url}/compute/v1/",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER": f"{self.url}/",

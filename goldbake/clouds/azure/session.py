@@ -22,6 +22,7 @@ from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy, ARMHttpLo
 from goldbake import proc
 from goldbake.clouds.azure.errors import failure
 from goldbake.errors import MissingError
+from goldbake.secret import Secret
 
 T = TypeVar("T")
 
@@ -165,7 +166,7 @@ def _credential() -> TokenCredential:
         raise MissingError(f"half of the Azure credentials is missing: {lacking}", hint=NO_CREDENTIALS)
     try:
         if secret:
-            return ClientSecretCredential(tenant, client, secret)
+            return ClientSecretCredential(tenant, client, Secret(secret).reveal())  # from here on every log line is searched for it
         if certificate:
             return CertificateCredential(tenant, client, certificate, password=setting("CLIENT_CERTIFICATE_PASSWORD") or None)
         if token_file and tenant and client:

@@ -19,6 +19,7 @@ from goldbake.clouds.azure import session
 from goldbake.clouds.azure.session import Azure, is_configured, subscription_of
 from goldbake.clouds.failure import Failure
 from goldbake.errors import Exit, MissingError
+from goldbake.secret import redact
 
 TENANT, CLIENT = "11111111-aaaa-4bbb-8ccc-000000000001", "33333333-aaaa-4bbb-8ccc-000000000003"
 HERE, THERE = "22222222-aaaa-4bbb-8ccc-000000000002", "22222222-aaaa-4bbb-8ccc-00000000000f"
@@ -66,6 +67,12 @@ def test_a_service_principal_goes_by_the_names_of_azure_or_of_terraform(monkeypa
     assert isinstance(azure.credential, ClientSecretCredential)
     assert azure.subscription == HERE
     assert is_configured()
+
+
+def test_a_secret_that_a_program_prints_is_not_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(monkeypatch, "ARM", TENANT_ID=TENANT, CLIENT_ID=CLIENT, CLIENT_SECRET="very~secret.of.a.principal", SUBSCRIPTION_ID=HERE)
+    Azure()
+    assert redact("azure-arm: very~secret.of.a.principal") == "azure-arm: ***"
 
 
 def test_azures_own_names_come_first(monkeypatch: pytest.MonkeyPatch) -> None:

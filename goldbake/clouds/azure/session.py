@@ -87,7 +87,7 @@ class Azure:
         self.credential = _credential()
         self.subscription = subscription_of(subscription)
         if not self.subscription:
-            raise MissingError("no Azure subscription is said", hint=NO_SUBSCRIPTION)
+            raise MissingError("no Azure subscription is named", hint=NO_SUBSCRIPTION)
         self._clients: dict[tuple[type, str], Any] = {}
         self._mutex = threading.Lock()
 

@@ -414,7 +414,7 @@ def test_without_a_subscription_it_is_the_one_of_our_newest_image(azure_field: F
     assert {call.path.split("/")[2] for call in azure_field.fake.calls if call.host == "management.azure.com"} == {SUBSCRIPTION}
     for path in azure_field.paths.records.glob("*/*/*.json"):
         path.unlink()
-    with pytest.raises(MissingError, match="no Azure subscription is said") as caught:
+    with pytest.raises(MissingError, match="no Azure subscription is named") as caught:
         launcher_for(Cloud.AZURE, azure_field.paths)
     assert "AZURE_SUBSCRIPTION_ID" in caught.value.hint
     assert caught.value.exit_code is Exit.MISSING

@@ -141,7 +141,7 @@ CA = "a file of certificates to trust besides the system's"
         "pool": POOL,
         "create-pool": "make the pool when there is none of this name",
         "count": "how many instances",
-        "prefix": "the agents are called PREFIX-INSTANCE",
+        "prefix": "the agents are called PREFIX-INSTANCE, or as the instance if its name begins so",
         "label": "NAME=VALUE, a capability of the agents; may be given several times",
         "ttl": "how long they live at most: 4h, 90m, 1d12h",
         "timeout": "how long to wait for an agent",

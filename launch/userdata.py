@@ -92,7 +92,8 @@ class UserData:
 
 def agent_name(prefix: str, instance_id: str) -> str:
     """The agent's name, as first boot makes it: the same at every boot, at most 80 of A–Z a–z 0–9 . _ -"""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", f"{prefix}-{instance_id}")[:_AGENT_NAME_MAX]
+    name = instance_id if instance_id.startswith(f"{prefix}-") else f"{prefix}-{instance_id}"
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:_AGENT_NAME_MAX]
 
 
 def _check_label(label: str, value: str) -> None:

@@ -123,7 +123,7 @@ def test_an_agent_comes_online_and_its_instance_goes_without_a_trace(field: Fiel
     report = field.launch()
     (started,) = report.started
     assert started.online
-    assert started.agent == f"goldbake-{started.instance.id}"
+    assert started.agent == started.instance.id
     assert field.agents() == {started.agent: "online"}
     machine = field.world.machine(started.instance.id)
     assert json.loads(machine.run("cat /var/lib/goldbake/status.json"))["source"] == "gcp"

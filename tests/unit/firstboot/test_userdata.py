@@ -191,6 +191,8 @@ def test_r13_a_name_is_prefix_and_instance_id() -> None:
     assert agent_name("goldbake", "i-0abc") == "goldbake-i-0abc"
     assert agent_name("goldbake", "i-0abc") != agent_name("goldbake", "i-0abd")
     assert agent_name("p", "a b/c") == "p-a-b-c"
+    assert agent_name("goldbake", "goldbake-l1-1") == "goldbake-l1-1"  # as machines are called where their name is ours
+    assert agent_name("gold", "goldbake-l1-1") == "gold-goldbake-l1-1"
 
 
 @given(st.from_regex(r"\A[A-Za-z0-9._-]{1,40}\Z"), st.text(max_size=200))

@@ -62,9 +62,7 @@ class RunningAgents:
 
     def agents(self, pool_id: int) -> Mapping[str, AgentState]:
         running = {
-            f"goldbake-{one.name}"
-            for one in (self.fake.held() if self.online else [])
-            if one.kind == MACHINE and one.more.get("power") == "running"
+            one.name for one in (self.fake.held() if self.online else []) if one.kind == MACHINE and one.more.get("power") == "running"
         }
         self.known |= running
         return {name: AgentState(zlib.crc32(name.encode()), name, name in running, False) for name in self.known - self.removed}

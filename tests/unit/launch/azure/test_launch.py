@@ -60,7 +60,7 @@ def test_one_vm_comes_up_in_a_group_of_its_own_and_goes_without_a_trace(azure_fi
     report = azure_field.launch()
     (started,) = report.started
     assert started.online
-    assert started.agent == f"goldbake-{started.instance.id}"
+    assert started.agent == started.instance.id
     assert started.instance.id.startswith("goldbake-l1-")
     assert started.instance.place == f"{HOME}-1"
     assert (started.instance.kind, started.instance.image) == (TYPE, "gpu-agent")

@@ -54,8 +54,8 @@ class RunningAgents:
 
     def agents(self, pool_id: int) -> Mapping[str, AgentState]:
         found = [one for one in self.fake.held(ended=True) if one.kind == "instance"] if self.online else []
-        named = {f"goldbake-{one.id}": False for one in found}
-        named |= {f"goldbake-{one.id}": True for one in found if one.state == "RUNNING"}  # another zone may have one of the same name
+        named = {one.id: False for one in found}
+        named |= {one.id: True for one in found if one.state == "RUNNING"}  # another zone may have one of the same name
         return {name: AgentState(zlib.crc32(name.encode()), name, on, False) for name, on in named.items() if name not in self.removed}
 
     def remove(self, pool_id: int, agent_id: int) -> None:

@@ -28,7 +28,7 @@ def test_one_instance_comes_up_by_insert_and_goes_without_a_trace(gcp_field: Fie
     report = gcp_field.launch(ttl=3600)
     (started,) = report.started
     assert started.online
-    assert (started.instance.id, started.agent) == ("goldbake-l1-1", "goldbake-goldbake-l1-1")
+    assert (started.instance.id, started.agent) == ("goldbake-l1-1", "goldbake-l1-1")
     assert (started.instance.place, started.instance.kind, started.instance.image) == ("us-central1-a", TYPE, "gpu-agent")
     assert started.instance.address.startswith("10.")
     (machine,) = gcp_field.held("instance")

@@ -64,7 +64,8 @@ class AzureSettings(Frozen):
     address: Literal["public", "private"] = "public"
     """Whether the build VM gets a public address. `private`: this machine reaches `subnet` by itself, and the VM goes out by its NAT gateway."""
     ssh_from: tuple[Annotated[str, StringConstraints(pattern=_CIDR)], ...] = ()
-    """Who may open SSH on the build VM, as CIDR blocks; empty: everybody with the key that Packer makes for it. In `subnet` its own rules count."""
+    """Who may open SSH on the build VM, as CIDR blocks. Empty: every address; who knocks needs the key, or the random password of 32 characters, that
+    Packer makes for this VM. In `subnet` its own rules count."""
     identities: tuple[Annotated[str, StringConstraints(pattern=f"^{_IDENTITY}$")], ...] = ()
     """Managed identities that the build VM acts as, by their whole ids; empty: none."""
     deprecate_after_days: Annotated[int, Field(ge=0, le=3650)] = 0

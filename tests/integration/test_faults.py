@@ -101,7 +101,7 @@ def test_signal_in_a_layer_removes_everything_and_keeps_the_layers_before(tiny: 
     tiny.script("make-second", "true")
     again = tiny.bake()
     assert ended == code
-    assert "hint: run the same command to continue" in said
+    assert "hint: run the same command again" in said
     assert left == []
     assert again.code == 0
     assert "make-first" not in again.stderr

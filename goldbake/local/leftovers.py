@@ -17,6 +17,11 @@ from typing import NamedTuple
 from goldbake import proc
 
 _KILL_S = 10.0
+_ENDED = ("Z", "X")
+_KERNEL_THREAD = 0x00200000
+"""PF_KTHREAD in the flags of a process (include/linux/sched.h)."""
+_EXEC_LOOKS, _EXEC_S = 10, 0.002
+"""While a process calls execve its command line is empty: looks, and seconds between them, until it counts as one without words."""
 
 
 class Process(NamedTuple):
@@ -123,8 +128,14 @@ def _process(folder: Path) -> Process | None:
     if not folder.name.isdigit():
         return None
     try:
-        # The program's name, in parentheses, may hold anything; session is the fourth field after it (proc(5)).
-        session = int((folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[3])
-        return Process(int(folder.name), session, (folder / "cmdline").read_bytes())
+        # The program's name, in parentheses, may hold anything; state, session and flags are fields after it (proc(5)).
+        fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        words = (folder / "cmdline").read_bytes()
+        for _ in range(_EXEC_LOOKS):
+            if words or fields[0] in _ENDED or int(fields[6]) & _KERNEL_THREAD:
+                break
+            time.sleep(_EXEC_S)  # it becomes another program just now, whose words are not there yet
+            words = (folder / "cmdline").read_bytes()
+        return Process(int(folder.name), int(fields[3]), words)
     except OSError:
         return None

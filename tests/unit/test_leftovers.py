@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from goldbake.local.leftovers import end_processes_of, processes_of, sweep
+from goldbake.local import leftovers
+from goldbake.local.leftovers import Process, end_processes_of, processes_of, sweep
 
 
 def test_clean_up_ends_only_processes_that_name_the_work_folder(tmp_path: Path) -> None:
@@ -74,3 +76,18 @@ def test_what_a_process_starts_while_it_is_ended_is_ended_too(tmp_path: Path) ->
     with subprocess.Popen([sys.executable, "-c", again, f"{work}/run/root"], start_new_session=True):
         end_processes_of(work)
     assert processes_of(work) == []
+
+
+def test_a_process_that_becomes_another_program_just_now_has_words_in_a_moment(tmp_path: Path) -> None:
+    """As /proc shows one between the steps of execve: there, and without a command line."""
+    folder = tmp_path / "4711"
+    folder.mkdir()
+    (folder / "stat").write_text("4711 (new one)) S 1 4711 42 0 -1 4194560 " + "0 " * 40)
+    (folder / "cmdline").write_bytes(b"")
+    writer = threading.Timer(0.005, lambda: (folder / "cmdline").write_bytes(b"sleep\0" + b"60\0"))
+    writer.start()
+    assert leftovers._process(folder) == Process(4711, 42, b"sleep\0" + b"60\0")
+    writer.join()
+    (folder / "cmdline").write_bytes(b"")
+    (folder / "stat").write_text("4711 (sleep) Z 1 4711 42 0 -1 4194560 " + "0 " * 40)
+    assert leftovers._process(folder) == Process(4711, 42, b"")

@@ -27,6 +27,14 @@ _METHOD = re.compile(r"^    def (\w+)\(", re.M)
 _OPTIONS = frozenset({"$top", "$filter", "$expand", "$select", "$orderby"})
 
 
+def prepare() -> None:
+    """Let every model find its own fields now: it writes into its class when it is made first, in whatever thread that is, and we read there."""
+    for package in PACKAGES:
+        for kind in vars(importlib.import_module(f"{package}.models")).values():
+            if isinstance(kind, type) and hasattr(kind, "_calculated"):
+                kind.__new__(kind)
+
+
 @dataclass(frozen=True)
 class Operation:
     """One call of the SDK."""

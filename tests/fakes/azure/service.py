@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import trustme
 
-from tests.fakes.azure import arm, login, machines, running, schedules, state
+from tests.fakes.azure import arm, described, login, machines, running, schedules, state
 from tests.fakes.azure.answers import Refused, Result, refusal, request_headers, written
 from tests.fakes.azure.book import CLIENT, SUBSCRIPTION, TENANT, Book, Resource
 from tests.fakes.azure.calls import Call, Fault
@@ -66,6 +66,7 @@ class FakeAzure:
 
     def start(self) -> FakeAzure:
         """Serve a subscription in which nothing is."""
+        described.prepare()
         self._server.start()
         return self
 

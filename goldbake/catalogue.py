@@ -53,6 +53,8 @@ def images(
             there = record
         if there is not None:
             found.append(there)
+    if strict and not found:
+        progress.warn(f"nothing is baked for {', '.join(clouds)}, so the list is empty: `./inv bake --cloud {clouds[0]}`")
     return found
 
 

@@ -97,6 +97,14 @@ def test_without_credentials_the_records_are_listed_with_a_warning(paths: Paths)
         catalogue.images(paths, Progress(said), (Cloud.AWS,), strict=True, side=none)
 
 
+def test_a_program_that_reads_an_empty_list_is_warned_beside_it(paths: Paths) -> None:
+    said = io.StringIO()
+    assert catalogue.text(catalogue.images(paths, Progress(said), (Cloud.GCP,), strict=True), "tfvars") == ""
+    assert said.getvalue() == "warning: nothing is baked for gcp, so the list is empty: `./inv bake --cloud gcp`\n"
+    assert catalogue.images(paths, Progress(said), (Cloud.GCP,)) == []
+    assert said.getvalue().count("warning") == 1
+
+
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(UsageError, match="there is no format 'yaml'") as caught:
         catalogue.text([], "yaml")

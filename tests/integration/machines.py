@@ -47,6 +47,14 @@ class Waiting(AssertionError):
     """What was waited for did not come."""
 
 
+def _has_ended(pid: int) -> bool:
+    """Whether nothing of a process is left but its exit code. It gives up its memory, and with that its command line, before its files and their locks."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in ("Z", "X")
+    except OSError:
+        return True
+
+
 def until(what: str, found: Callable[[], Any], timeout: float = WAIT_S, pause: float = 0.02) -> Any:
     """The first true answer of `found`. Raises Waiting."""
     deadline = time.monotonic() + timeout
@@ -178,7 +186,7 @@ class Machine:
             pid = self.pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
-            until("QEMU is gone", lambda: self.pid is None, 10)
+            until("QEMU is gone", lambda: _has_ended(pid), 30)
             return
         pid = self.pid
         if pid is not None:

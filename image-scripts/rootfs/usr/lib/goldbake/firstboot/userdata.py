@@ -19,7 +19,11 @@ KEYS = {
     "organization": ("string", None, "`foo` for https://dev.azure.com/foo, or a whole https URL"),
     "pat": ("string", None, "Personal access token with the scope Agent Pools (read, manage); only used to register"),
     "pool": ("string", "Default", "Name of the agent pool"),
-    "prefix": ("string", "goldbake", "The agent is called `prefix-<instance id>`, or as the instance if its id begins so; at most 40 of A–Z a–z 0–9 . _ -"),
+    "prefix": (
+        "string",
+        "goldbake",
+        "The agent is called `prefix-<instance id>`, or as the instance if its id begins so; at most 40 of A–Z a–z 0–9 . _ -",
+    ),
     "labels": ("object", None, "Names and values that become variables of the agent's environment, hence capabilities"),
     "work": ("string", "_work", "Work folder, absolute or below the agent's own folder"),
     "proxy": ("string", None, "http or https URL of a proxy, without a user name"),

@@ -10,12 +10,12 @@ from botocore.exceptions import ClientError
 from goldbake.clouds import tags
 from goldbake.clouds.aws.errors import code_of
 from goldbake.clouds.aws.resources import IMAGE, IN_USE, INSTANCE, KINDS, ONE_BY_ONE, SNAPSHOT, SPOT, is_gone, items, state_of
+from goldbake.images.leftovers import until_gone
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import ImageTypeDef
 
-_POLL_S = 5.0
 PATIENCE_S = 300.0
 """An instance with a GPU may take two minutes to end, and its group goes only after it."""
 
@@ -44,16 +44,7 @@ def existing(ec2: EC2Client, bake_id: str, *, images: bool) -> list[Left]:
 
 def remove(ec2: EC2Client, bake_id: str, pause: Callable[[float], None], *, images: bool, patience: float = PATIENCE_S) -> list[Left]:
     """Delete everything of a bake, again and again until nothing is left; returns what there still is after `patience` seconds."""
-    left = existing(ec2, bake_id, images=images)
-    for _ in range(int(patience / _POLL_S)):
-        if not left:
-            break
-        for one in left:
-            _delete(ec2, one)
-        left = existing(ec2, bake_id, images=images)
-        if left:
-            pause(_POLL_S)
-    return left
+    return until_gone(lambda: existing(ec2, bake_id, images=images), lambda left: _delete(ec2, left), pause, patience)
 
 
 def remove_image(ec2: EC2Client, image: ImageTypeDef) -> None:

@@ -12,8 +12,8 @@ from goldbake.clouds.azure.errors import failure
 from goldbake.clouds.azure.resources import GROUP, VERSION, Kind, delete, groups, is_going, is_gone, kind_of, parts, tagged
 from goldbake.clouds.azure.session import Azure
 from goldbake.clouds.failure import Scope
+from goldbake.images.leftovers import until_gone
 
-_POLL_S = 5.0
 PATIENCE_S = 900.0
 """A resource group goes after everything in it, which takes minutes."""
 
@@ -46,21 +46,13 @@ def existing(azure: Azure, bake_id: str, *, images: bool) -> list[Left]:
 
 def remove(azure: Azure, bake_id: str, pause: Callable[[float], None], *, images: bool, patience: float = PATIENCE_S) -> list[Left]:
     """Delete everything of a bake, again and again until nothing is left; returns what there still is after `patience` seconds."""
-    left = existing(azure, bake_id, images=images)
-    for _ in range(int(patience / _POLL_S)):
-        if not left:
-            break
-        for one in left:
-            if not one.going:
-                _delete(azure, one)
-        left = existing(azure, bake_id, images=images)
-        if left:
-            pause(_POLL_S)
-    return left
+    return until_gone(lambda: existing(azure, bake_id, images=images), lambda left: _delete(azure, left), pause, patience)
 
 
 def _delete(azure: Azure, left: Left) -> None:
-    """Ask for the end of one thing. What is gone is fine, what is still used comes again in the next round."""
+    """Ask for the end of one thing, unless that was done. What is gone is fine, what is still used comes again in the next round."""
+    if left.going:
+        return
     try:
         delete(azure, left.kind, left.id)
     except AzureError as error:

@@ -10,8 +10,8 @@ from goldbake.clouds.gcp import resources
 from goldbake.clouds.gcp.errors import RAISED, code_of
 from goldbake.clouds.gcp.resources import DISK, IMAGE, IN_USE, INSTANCE, Kind, labelled, place_of
 from goldbake.clouds.gcp.session import Gcp
+from goldbake.images.leftovers import until_gone
 
-_POLL_S = 5.0
 PATIENCE_S = 300.0
 """An instance with a GPU may take two minutes to end, and its disk goes only after it."""
 
@@ -41,16 +41,7 @@ def existing(gcp: Gcp, bake_id: str, *, images: bool) -> list[Left]:
 
 def remove(gcp: Gcp, bake_id: str, pause: Callable[[float], None], *, images: bool, patience: float = PATIENCE_S) -> list[Left]:
     """Delete everything of a bake, again and again until nothing is left; returns what there still is after `patience` seconds."""
-    left = existing(gcp, bake_id, images=images)
-    for _ in range(int(patience / _POLL_S)):
-        if not left:
-            break
-        for one in left:
-            _delete(gcp, one)
-        left = existing(gcp, bake_id, images=images)
-        if left:
-            pause(_POLL_S)
-    return left
+    return until_gone(lambda: existing(gcp, bake_id, images=images), lambda left: _delete(gcp, left), pause, patience)
 
 
 def _delete(gcp: Gcp, left: Left) -> None:

@@ -35,11 +35,13 @@ class Seen:
 
 
 class Deaths:
-    """The states of all instances of one launch; one thread asks for all. `died` says what an end means; None for a state of the living."""
+    """The states of all instances, launch by launch; one thread asks for all of a launch. `look` takes the launch's id; `died` says what an end means,
+    None for a state of the living.
+    """
 
     def __init__(
         self,
-        look: Callable[[], Iterable[tuple[str, Seen]]],
+        look: Callable[[str], Iterable[tuple[str, Seen]]],
         died: Callable[[Instance, Seen], Failure | None],
         clock: Callable[[], float],
     ) -> None:
@@ -47,16 +49,35 @@ class Deaths:
         self._died = died
         self._clock = clock
         self._mutex = threading.Lock()
+        self._launches: dict[str, _States] = {}
+
+    def of(self, instance: Instance) -> Failure | None:
+        """Why the instance does not run any more. Raises Failure when the cloud cannot be asked and asking again would not help."""
+        launch = instance.launch_id
+        with self._mutex:
+            if launch not in self._launches:
+                self._launches[launch] = _States(lambda: self._look(launch), self._clock)
+        seen = self._launches[launch].of(instance.id)
+        return None if seen is None else self._died(instance, seen)
+
+
+class _States:
+    """The states of the instances of one launch."""
+
+    def __init__(self, look: Callable[[], Iterable[tuple[str, Seen]]], clock: Callable[[], float]) -> None:
+        self._look = look
+        self._clock = clock
+        self._mutex = threading.Lock()
         self._asked: float | None = None
         self._seen: Mapping[str, Seen] = {}
         self._known: set[str] = set()
         self._first: dict[str, float] = {}
 
-    def of(self, instance: Instance) -> Failure | None:
-        """Why the instance does not run any more. Raises Failure when the cloud cannot be asked and asking again would not help."""
+    def of(self, name: str) -> Seen | None:
+        """The state of an instance; None while its cloud may only be late in showing it."""
         with self._mutex:
             now = self._clock()
-            self._first.setdefault(instance.id, now)
+            self._first.setdefault(name, now)
             if self._asked is None or now - self._asked >= LOOK_S:
                 try:
                     self._seen = dict(self._look())
@@ -65,12 +86,10 @@ class Deaths:
                     if error.scope is not Scope.RETRY:
                         raise
                 self._asked = self._clock()
-            seen = self._seen.get(instance.id)
-            if seen is None:
-                if instance.id not in self._known and now - self._first[instance.id] < APPEAR_S:
-                    return None
-                seen = Seen(GONE)
-        return self._died(instance, seen)
+            seen = self._seen.get(name)
+            if seen is None and name not in self._known and now - self._first[name] < APPEAR_S:
+                return None
+        return seen or Seen(GONE)
 
 
 class Consoles:

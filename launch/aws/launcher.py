@@ -10,7 +10,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,6 +37,7 @@ from launch.aws.watch import ConsoleReader, died
 from launch.base import REGIONS, CloudOptions, Created, Instance, LaunchSpec, Place, Resource
 from launch.journal import launch_of
 from launch.observe import Consoles, Deaths, Seen
+from launch.side_by_side import in_each
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -74,14 +74,13 @@ class AwsLauncher:
         self._options = options
         self._aws = aws or Aws()
         self._regions_of = regions_of
-        self._clock = clock
         self._grounds: dict[str, Ground] = {}
         self._types: tuple[str, ...] = options.types
         self._groups = Groups()
         self._answered: dict[tuple[tuple[int, ...], Place], int] = {}
         self._used: dict[str, tuple[str, ...]] = {}
         self._enabled: tuple[str, ...] = ()
-        self._deaths: dict[str, Deaths] = {}
+        self._deaths = Deaths(self._states, died, clock)
         self._consoles = Consoles(ConsoleReader(lambda instance: self._aws.ec2(_region(instance))), clock)
         self._mutex = threading.Lock()
         self._progress: Progress | None = None
@@ -170,11 +169,7 @@ class AwsLauncher:
         return self._consoles.read(instance)
 
     def death(self, instance: Instance) -> Failure | None:
-        with self._mutex:
-            if instance.launch_id not in self._deaths:
-                self._deaths[instance.launch_id] = Deaths(lambda: self._states(instance.launch_id), died, self._clock)
-            deaths = self._deaths[instance.launch_id]
-        return deaths.of(instance)
+        return self._deaths.of(instance)
 
     def seal(self, instance: Instance) -> str:
         region = _region(instance)
@@ -298,18 +293,13 @@ class AwsLauncher:
     def _over(self, regions: Sequence[str], work: Callable[[EC2Client, str], T]) -> list[tuple[str, T | GoldbakeError]]:
         """The same work in several regions at once; a region's error is its result."""
 
-        def one(region: str) -> tuple[str, T | GoldbakeError]:
+        def one(region: str) -> T:
             try:
-                return region, work(self._aws.ec2(region), region)
+                return work(self._aws.ec2(region), region)
             except (BotoCoreError, ClientError) as error:
-                return region, failure(error, doing="say what is there", region=region)
-            except GoldbakeError as error:
-                return region, error
+                raise failure(error, doing="say what is there", region=region) from error
 
-        if len(regions) < 2:
-            return [one(region) for region in regions]
-        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(regions)), thread_name_prefix="regions") as pool:
-            return list(pool.map(one, regions))
+        return in_each(regions, one, at_once=_AT_ONCE)
 
 
 def _region(instance: Instance) -> str:

@@ -34,6 +34,7 @@ from launch.azure.tries import Tries, Try
 from launch.azure.watch import ConsoleReader, died, seen
 from launch.base import ACCOUNT, REGIONS, CloudOptions, Created, Instance, LaunchSpec, Place, Resource
 from launch.observe import Consoles, Deaths, Seen
+from launch.side_by_side import in_each
 
 T = TypeVar("T")
 
@@ -73,7 +74,6 @@ class AzureLauncher:
         self._azure = azure or Azure(subscription_in(image))
         self._remembered = remembered
         self._accounts = accounts
-        self._clock = clock
         self._now = now
         self._grounds: dict[str, Ground] = {}
         self._types: tuple[str, ...] = options.types
@@ -83,7 +83,7 @@ class AzureLauncher:
         self._groups: set[str] = set()
         self._made: dict[str, dict[str, Kind]] = {}
         self._homes: dict[str, str] = {}
-        self._deaths: dict[str, Deaths] = {}
+        self._deaths = Deaths(self._states, died, clock)
         self._consoles = Consoles(ConsoleReader(self._azure, lambda instance: self._group(instance.launch_id)), clock)
         self._scheduled = False
         self._notes: dict[str, str] = {}
@@ -102,7 +102,7 @@ class AzureLauncher:
         requests.require_sense(self._options, image)
         self._require_group()
         wanted = regions(spec, self._options, image, subnet_region(self._azure, self._options))
-        found = self._over(wanted, lambda region: survey(self._azure, region, self._options, image, self._types))
+        found = in_each(wanted, lambda region: survey(self._azure, region, self._options, image, self._types), at_once=_AT_ONCE)
         unfit = [problem for _, problem in found if isinstance(problem, GoldbakeError)]
         self._grounds = {region: ground for region, ground in found if isinstance(ground, Ground)}
         if not self._grounds:
@@ -166,11 +166,7 @@ class AzureLauncher:
         return self._consoles.read(instance)
 
     def death(self, instance: Instance) -> Failure | None:
-        with self._mutex:
-            if instance.launch_id not in self._deaths:
-                self._deaths[instance.launch_id] = Deaths(lambda: self._states(instance.launch_id), died, self._clock)
-            deaths = self._deaths[instance.launch_id]
-        return deaths.of(instance)
+        return self._deaths.of(instance)
 
     def seal(self, instance: Instance) -> str:
         # Custom data can be read neither from outside nor from the metadata service, and first boot has overwritten its files: nothing is to do.
@@ -297,20 +293,6 @@ class AzureLauncher:
             except AzureError as error:
                 raise failure(error, doing="say what is there", place=f"subscription {subscription}") from error
         return found
-
-    def _over(self, wanted: Sequence[str], work: Callable[[str], T]) -> list[tuple[str, T | GoldbakeError]]:
-        """The same work for several regions at once; a region's error is its result."""
-
-        def one(region: str) -> tuple[str, T | GoldbakeError]:
-            try:
-                return region, work(region)
-            except GoldbakeError as error:
-                return region, error
-
-        if len(wanted) < 2:
-            return [one(region) for region in wanted]
-        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(wanted)), thread_name_prefix="regions") as pool:
-            return list(pool.map(one, wanted))
 
     def _warn(self, text: str) -> None:
         if self._progress is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
@@ -37,6 +36,7 @@ from launch.gcp.request import Ground
 from launch.gcp.survey import image, regions, survey
 from launch.gcp.watch import ConsoleReader, died, reason
 from launch.observe import GONE, Consoles, Deaths, Seen
+from launch.side_by_side import in_each
 
 T = TypeVar("T")
 
@@ -69,7 +69,6 @@ class GcpLauncher:
     ) -> None:
         self._options = options
         self._gcp = gcp or Gcp()
-        self._clock = clock
         self._now = now
         self._grounds: dict[str, Ground] = {}
         self._types: tuple[MachineType, ...] = tuple(machine_type(text) for text in options.types)
@@ -77,7 +76,7 @@ class GcpLauncher:
         self._answered: dict[tuple[tuple[int, ...], Place], int] = {}
         self._projects = Projects(self._gcp, remembered, accounts)
         self._asked = removal.Asked(clock)
-        self._deaths: dict[str, Deaths] = {}
+        self._deaths = Deaths(self._states, self._died, clock)
         self._consoles = Consoles(ConsoleReader(lambda instance: self._projects.home(instance.launch_id)), clock)
         self._mutex = threading.Lock()
 
@@ -192,11 +191,7 @@ class GcpLauncher:
         return self._consoles.read(instance)
 
     def death(self, instance: Instance) -> Failure | None:
-        with self._mutex:
-            if instance.launch_id not in self._deaths:
-                self._deaths[instance.launch_id] = Deaths(lambda: self._states(instance.launch_id), self._died, self._clock)
-            deaths = self._deaths[instance.launch_id]
-        return deaths.of(instance)
+        return self._deaths.of(instance)
 
     def seal(self, instance: Instance) -> str:
         try:
@@ -341,18 +336,13 @@ class GcpLauncher:
     def _over(self, wanted: Sequence[str], work: Callable[[str], T]) -> list[tuple[str, T | GoldbakeError]]:
         """The same work for several regions at once; a region's error is its result."""
 
-        def one(region: str) -> tuple[str, T | GoldbakeError]:
+        def one(region: str) -> T:
             try:
-                return region, work(region)
+                return work(region)
             except RAISED as error:
-                return region, failure(error, doing="say what is there", place=region)
-            except GoldbakeError as error:
-                return region, error
+                raise failure(error, doing="say what is there", place=region) from error
 
-        if len(wanted) < 2:
-            return [one(region) for region in wanted]
-        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(wanted)), thread_name_prefix="regions") as pool:
-            return list(pool.map(one, wanted))
+        return in_each(wanted, one, at_once=_AT_ONCE)
 
 
 def _passing(found: Failure) -> Failure:

@@ -32,7 +32,7 @@ class _Listing:
         self.shows: dict[str, Seen] = {}
         self.fails: Failure | None = None
 
-    def __call__(self) -> Iterable[tuple[str, Seen]]:
+    def __call__(self, launch_id: str) -> Iterable[tuple[str, Seen]]:
         self.asked += 1
         if self.fails is not None:
             raise self.fails

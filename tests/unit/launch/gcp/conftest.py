@@ -72,7 +72,7 @@ class Field:
     directory: RunningAgents
     said: io.StringIO = field(default_factory=io.StringIO)
 
-    def launcher(self, **options: Any) -> GcpLauncher:
+    def launcher(self, *, clock: Callable[[], float] = time.monotonic, **options: Any) -> GcpLauncher:
         def remembered(launch_id: str) -> Mapping[str, str]:
             entry = journal_of(self.paths).read(launch_id)
             return entry.options if entry else {}
@@ -81,7 +81,11 @@ class Field:
             return [entry.options[ACCOUNT] for entry in journal_of(self.paths).all()]
 
         found = GcpLauncher(
-            CloudOptions(**{"types": (TYPE,), "regions": (HOME,), **options}), remembered=remembered, accounts=accounts, gcp=self.gcp
+            CloudOptions(**{"types": (TYPE,), "regions": (HOME,), **options}),
+            remembered=remembered,
+            accounts=accounts,
+            gcp=self.gcp,
+            clock=clock,
         )
         found.poll_s = 0.01
         found.removal_s = 30.0

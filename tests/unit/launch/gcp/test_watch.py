@@ -30,8 +30,8 @@ def _instance(name: str) -> Instance:
 
 def test_two_hundred_threads_ask_once(gcp_field: Field) -> None:
     report = gcp_field.launch(count=200, wait=False)
-    launcher, clock = gcp_field.launcher(), _Clock()
-    launcher._clock = clock
+    clock = _Clock()
+    launcher = gcp_field.launcher(clock=clock)
     gcp_field.fake.calls.clear()
     found: list[object] = []
     threads = [

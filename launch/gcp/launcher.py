@@ -74,6 +74,7 @@ class GcpLauncher:
         self._types: tuple[MachineType, ...] = tuple(machine_type(text) for text in options.types)
         self._doors = Doors()
         self._answered: dict[tuple[tuple[int, ...], Place], int] = {}
+        self._runs: dict[str, int] = {}
         self._projects = Projects(self._gcp, remembered, accounts)
         self._asked = removal.Asked(clock)
         self._deaths = Deaths(self._states, self._died, clock)
@@ -140,13 +141,9 @@ class GcpLauncher:
             return self._bulk(spec, numbers, place, ground)
         kind, (number, *_) = self._kind(place), numbers
         doing = f"start 1 × {kind}"
-        body = requests.instance(spec, self._options, ground, place, kind, number, self._seconds(spec))
-        request = {
-            "project": self._gcp.project,
-            "zone": place.zone,
-            "instance_resource": body,
-            "request_id": self._token(spec, numbers, place),
-        }
+        token = self._token(spec, numbers, place)
+        body = requests.instance(spec, self._options, ground, place, kind, number, self._run_s(spec, token))
+        request = {"project": self._gcp.project, "zone": place.zone, "instance_resource": body, "request_id": token}
         try:
             operation = self._gcp.client(compute_v1.InstancesClient).insert_unary(request=request)
         except RAISED as error:
@@ -210,9 +207,9 @@ class GcpLauncher:
     def _is_bulk(self, spec: LaunchSpec) -> bool:
         return spec.count > 1
 
-    def _seconds(self, spec: LaunchSpec) -> int:
-        """How long an instance may run that starts now."""
-        return max(int(spec.expires - self._now()), requests.RUN_S[0])
+    def _run_s(self, spec: LaunchSpec, token: str) -> int:
+        """How many seconds an instance may run that starts now: those of the first call with this request id, whose repetition is the same request."""
+        return self._runs.setdefault(token, max(int(spec.expires - self._now()), requests.RUN_S[0]))
 
     def _token(self, spec: LaunchSpec, numbers: Sequence[int], place: Place) -> str:
         return requests.token(spec, numbers, place, self._answered.get((tuple(numbers), place), 0))
@@ -224,14 +221,15 @@ class GcpLauncher:
     def _bulk(self, spec: LaunchSpec, numbers: Sequence[int], place: Place, ground: Ground) -> Created:
         kind = self._kind(place)
         doing = f"start {len(numbers)} × {kind}"
-        body = requests.bulk(spec, self._options, ground, place, kind, numbers, self._seconds(spec))
+        token = self._token(spec, numbers, place)
+        body = requests.bulk(spec, self._options, ground, place, kind, numbers, self._run_s(spec, token))
         try:
             operation = self._gcp.client(compute_v1.RegionInstancesClient).bulk_insert_unary(
                 request={
                     "project": self._gcp.project,
                     "region": place.region,
                     "bulk_insert_instance_resource_resource": body,
-                    "request_id": self._token(spec, numbers, place),
+                    "request_id": token,
                 }
             )
         except RAISED as error:

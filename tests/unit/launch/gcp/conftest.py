@@ -71,6 +71,7 @@ class Field:
     paths: Paths
     directory: RunningAgents
     said: io.StringIO = field(default_factory=io.StringIO)
+    now: Callable[[], float] = time.time
 
     def launcher(self, *, clock: Callable[[], float] = time.monotonic, **options: Any) -> GcpLauncher:
         def remembered(launch_id: str) -> Mapping[str, str]:
@@ -86,6 +87,7 @@ class Field:
             accounts=accounts,
             gcp=self.gcp,
             clock=clock,
+            now=self.now,
         )
         found.poll_s = 0.01
         found.removal_s = 30.0

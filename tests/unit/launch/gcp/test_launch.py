@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -291,6 +293,8 @@ def test_without_a_type_the_choice_is_told(gcp_field: Field) -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_repeated_call_finds_what_the_first_made(gcp_field: Field, count: int) -> None:
     method = "instances.insert" if count == 1 else "regionInstances.bulkInsert"
+    seconds = itertools.count(int(time.time()))
+    gcp_field.now = lambda: next(seconds)
     gcp_field.fake.refuse("backendError", f"compute.{method}", done=True)
     report = gcp_field.launch(count=count)
     assert len(gcp_field.asked(method)) == 2

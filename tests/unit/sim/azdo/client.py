@@ -6,6 +6,7 @@ import base64
 import ssl
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,26 @@ DESCRIPTION = Description(FOLDER) if FOLDER else None
 VERSION = {"Accept": "application/json; api-version=7.1"}
 AGENTS = "/_apis/distributedtask/pools/1/agents"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+PATIENCE_S = 60.0
+"""Seconds until something that was waited for counts as not happening."""
+
+
+class Clock:
+    """Seconds that a test turns."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until `condition` holds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come true within {PATIENCE_S:g} s"
+        time.sleep(0.02)
 
 
 def hold(response: httpx.Response) -> None:
@@ -50,7 +71,9 @@ def hold(response: httpx.Response) -> None:
     assert not problems, "\n".join([f"{request.method} {path}", *problems])
 
 
-def connect(service: SimulatedAzureDevOps, *, held: bool = True, timeout: float = 10.0, **options: Any) -> httpx.Client:
+def connect(
+    service: SimulatedAzureDevOps, *, held: bool = True, timeout: float | httpx.Timeout = PATIENCE_S, **options: Any
+) -> httpx.Client:
     """A client of the organization that trusts the service's certificate authority and nothing else; `held` to the description."""
     trust = ssl.create_default_context(cadata=service.ca_pem)
     hooks = {"response": [hold]} if held else {}

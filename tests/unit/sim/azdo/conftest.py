@@ -6,7 +6,12 @@ import httpx
 import pytest
 
 from sim.azdo import SimulatedAzureDevOps
-from tests.unit.sim.azdo.client import Machine, administrator
+from tests.unit.sim.azdo.client import Clock, Machine, administrator
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture

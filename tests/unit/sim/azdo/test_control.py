@@ -116,14 +116,14 @@ def test_as_a_program_it_says_one_line_serves_and_ends_by_signal(number: signal.
             assert pools["count"] == 1
             assert client.get(f"https://127.0.0.1:{line['port']}/_state").json()["organization"] == "studio"
             program.send_signal(number)
-            assert program.wait(10) == 0
+            assert program.wait(60) == 0
         assert (program.stdout.read(), program.stderr.read()) == ("", "")
         assert not Path(line["ca_file"]).exists()
 
 
 def test_as_a_program_it_says_why_it_cannot_start(service: SimulatedAzureDevOps) -> None:
     with start("--port", str(service.port)) as program:
-        out, err = program.communicate(timeout=20)
+        out, err = program.communicate(timeout=60)
     assert (program.returncode, out) == (1, "")
     assert err.startswith("error: the simulated service cannot start: ")
     assert len(err.splitlines()) == 1

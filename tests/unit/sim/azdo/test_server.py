@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +12,14 @@ import pytest
 
 from sim.azdo import SimulatedAzureDevOps
 from sim.azdo.server import LONGEST_BODY
-from tests.unit.sim.azdo.client import AGENTS, Machine, administrator, connect
+from tests.unit.sim.azdo.client import AGENTS, PATIENCE_S, Machine, administrator, connect, until
 
 POOLS = "/_apis/distributedtask/pools"
 
 
 def tls(service: SimulatedAzureDevOps, name: str = "127.0.0.1") -> ssl.SSLSocket:
     trust = ssl.create_default_context(cadata=service.ca_pem)
-    return trust.wrap_socket(socket.create_connection(("127.0.0.1", service.port), timeout=10), server_hostname=name)
+    return trust.wrap_socket(socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE_S), server_hostname=name)
 
 
 def ours() -> list[threading.Thread]:
@@ -69,8 +70,9 @@ def test_a_port_that_is_taken_leaves_nothing_behind(service: SimulatedAzureDevOp
 def test_one_connection_carries_many_requests_without_delay(service: SimulatedAzureDevOps) -> None:
     with tls(service) as client:
         answers = client.makefile("rb")
-        started = time.monotonic()
+        seconds = []
         for _ in range(100):
+            started = time.monotonic()
             client.sendall(b"OPTIONS /demo/_apis HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
             length = 0
@@ -78,8 +80,9 @@ def test_one_connection_carries_many_requests_without_delay(service: SimulatedAz
                 if line.lower().startswith(b"content-length:"):
                     length = int(line.split(b":")[1])
             answers.read(length)
+            seconds.append(time.monotonic() - started)
         answers.close()
-        assert time.monotonic() - started < 3  # 100 × 40 ms, the delay of an acknowledgement, would be 4 s
+        assert statistics.median(seconds) < 0.035  # most would wait 40 ms, the delay of an acknowledgement; a busy machine delays a few
 
 
 def test_a_client_can_ask_to_close(service: SimulatedAzureDevOps) -> None:
@@ -154,7 +157,7 @@ def test_a_request_that_stops_within_its_body_changes_nothing(service: Simulated
 
 
 def test_plain_http_is_no_way_in(service: SimulatedAzureDevOps) -> None:
-    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE_S) as client:
         client.sendall(b"GET /_state HTTP/1.1\r\nHost: localhost\r\n\r\n")
         try:
             answer = client.recv(1000)
@@ -172,19 +175,17 @@ def test_a_client_that_connects_and_says_nothing_holds_nobody_up(service: Simula
 
 
 def test_sixty_four_agents_poll_at_once_and_each_receives_its_job() -> None:
-    with SimulatedAzureDevOps(poll_seconds=30) as service, administrator(service) as admin:
+    with SimulatedAzureDevOps(poll_seconds=60) as service, administrator(service) as admin:
         machines = [Machine(service, f"agent-{number}") for number in range(64)]
         with ThreadPoolExecutor(64) as pool:
             list(pool.map(Machine.online, machines))
             polls = [pool.submit(machine.poll) for machine in machines]
-            deadline = time.monotonic() + 20
-            while sum("/messages" in request.path for request in service.requests) < 64 and time.monotonic() < deadline:
-                time.sleep(0.05)
+            until(lambda: sum("/messages" in request.path for request in service.requests) == 64)
             assert {agent["status"] for agent in admin.get(AGENTS).json()["value"]} == {"online"}
             started = time.monotonic()
             jobs = [service.queue_job("Default") for _ in machines]
-            assert {poll.result(20).status_code for poll in polls} == {200}
-            assert time.monotonic() - started < 5
+            assert {poll.result(PATIENCE_S).status_code for poll in polls} == {200}
+            assert time.monotonic() - started < 30
         assert len({service.job(job)["agent"] for job in jobs}) == 64
         for machine in machines:
             machine.http.close()
@@ -196,14 +197,12 @@ def test_nothing_is_left_when_it_ends() -> None:
         machines = [Machine(service, f"agent-{number}") for number in range(8)]
         with ThreadPoolExecutor(8) as pool:
             polls = [pool.submit(machine.online().poll) for machine in machines]
-            deadline = time.monotonic() + 20
-            while sum("/messages" in request.path for request in service.requests) < 8 and time.monotonic() < deadline:
-                time.sleep(0.02)
+            until(lambda: sum("/messages" in request.path for request in service.requests) == 8)
             assert len(ours()) >= 9
             started = time.monotonic()
             service.__exit__(None, None, None)
-            assert time.monotonic() - started < 5
-            assert all(poll.exception(5) is not None or poll.result().status_code == 202 for poll in polls)
+            assert time.monotonic() - started < 9  # a thread that does not end is waited for 10 s
+            assert all(poll.exception(PATIENCE_S) is not None or poll.result().status_code == 202 for poll in polls)
         for machine in machines:
             machine.http.close()
         assert ours() == []
@@ -215,6 +214,6 @@ def test_an_end_while_a_client_is_within_its_handshake_takes_no_time() -> None:
         client = socket.create_connection(("127.0.0.1", service.port))
         time.sleep(0.1)
         started = time.monotonic()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 9  # a handshake may take 10 s
     client.close()
     assert ours() == []

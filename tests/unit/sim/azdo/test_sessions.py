@@ -8,22 +8,17 @@ import httpx
 import pytest
 
 from sim.azdo import SimulatedAzureDevOps
-from tests.unit.sim.azdo.client import Machine, administrator
+from tests.unit.sim.azdo.client import PATIENCE_S, Clock, Machine, administrator
 
 
-class Clock:
-    """Seconds that a test turns."""
+class Stepping(Clock):
+    """A clock that goes on by `step` seconds whenever somebody looks at it."""
 
-    def __init__(self) -> None:
-        self.now = time.time()
+    step = 0.0
 
     def __call__(self) -> float:
+        self.now += self.step
         return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -88,21 +83,28 @@ def test_a_poll_keeps_the_session(clock: Clock, machine: Machine) -> None:
     assert machine.status() == "online"
 
 
-def test_a_client_that_goes_away_within_its_poll_does_not_keep_its_session(machine: Machine) -> None:
-    with SimulatedAzureDevOps(poll_seconds=30, session_timeout=1.0) as service, Machine(service) as gone:
+def test_a_client_that_goes_away_within_its_poll_does_not_keep_its_session(clock: Clock) -> None:
+    """A poll that goes on would be seen every half second, in which this clock moves by 100 seconds."""
+    with SimulatedAzureDevOps(poll_seconds=60, session_timeout=300, now=clock) as service, Machine(service) as gone:
         gone.online()
         with pytest.raises(httpx.ReadTimeout):
-            gone.http.get(f"{gone.base}/messages", params={"sessionId": gone.session}, timeout=0.2)
-        deadline = time.monotonic() + 10
+            gone.http.get(f"{gone.base}/messages", params={"sessionId": gone.session}, timeout=httpx.Timeout(PATIENCE_S, read=0.2))
+        deadline = time.monotonic() + 30
         while gone.status() == "online" and time.monotonic() < deadline:
             time.sleep(0.05)
+            clock.now += 10
         assert gone.status() == "offline"
 
 
 def test_a_poll_that_waits_outlives_the_session_timeout() -> None:
-    with SimulatedAzureDevOps(poll_seconds=2.0, session_timeout=1.0) as service, Machine(service) as machine:
+    """It is seen as often as the clock is looked at, so that how long this machine takes for it does not matter."""
+    clock = Stepping()
+    with SimulatedAzureDevOps(poll_seconds=2.0, session_timeout=200, now=clock) as service, Machine(service) as machine:
         machine.online()
+        began, clock.step = clock.now, 30
         assert machine.poll().status_code == 202
+        clock.step = 0
+        assert clock.now - began > 200
         assert machine.status() == "online"
 
 
@@ -143,4 +145,4 @@ def test_closing_a_session_ends_the_poll_that_waits_in_it() -> None:
         answer = machine.poll()
         closing.join()
         assert answer.json()["typeKey"] == "TaskAgentSessionExpiredException"
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 25

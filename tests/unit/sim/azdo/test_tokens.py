@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from sim.azdo import SimulatedAzureDevOps
-from tests.unit.sim.azdo.client import AGENTS, KEYS, Machine, administrator
+from tests.unit.sim.azdo.client import AGENTS, KEYS, Clock, Machine, administrator
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,12 @@ def test_the_clock_of_an_agent_may_be_off_by_minutes(machine: Machine) -> None:
         assert machine.exchange(jwt.encode(claims, machine.key, "RS256")).status_code == 200
 
 
-def test_a_token_ends_with_its_time() -> None:
-    with SimulatedAzureDevOps(token_seconds=0.3) as service, Machine(service) as machine:
+def test_a_token_ends_with_its_time(clock: Clock) -> None:
+    with SimulatedAzureDevOps(token_seconds=3000, now=clock) as service, Machine(service) as machine:
         machine.register().log_in()
+        clock.now += 2999
         assert machine.http.get("/_apis/connectionData").status_code == 200
-        time.sleep(0.4)
+        clock.now += 1
         answer = machine.http.get("/_apis/connectionData")
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"].startswith("Bearer ")

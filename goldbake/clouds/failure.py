@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -78,3 +79,31 @@ class Worded:
 def rows(scope: Scope, source: str, *given: tuple[str, str, str], exit_code: Exit | None = None) -> tuple[Refusal, ...]:
     """Rows of one reach and source, each a code, its meaning and the next step."""
     return tuple(Refusal(code, scope, meaning, fix, source, exit_code) for code, meaning, fix in given)
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """A text of a table with its values: `{region}` as the region, or as REGION where there is none."""
+    return re.sub(r"\{([a-z_]+)\}", lambda name: values.get(name[1], name[1].upper()), text)
+
+
+def refusal(row: Refusal | None, code: str, said: str, *, what: str, values: Mapping[str, str], page: str) -> Failure:
+    """The failure of a refused call: `what` was refused, what its row says, and behind it the cloud's own code and words.
+
+    A code that has no row speaks for itself, and as far as anybody can tell the next place would refuse it too; `page` is the cloud's own list.
+    """
+    if row is None:
+        hint = f"goldbake does not know this code; see {page}"
+        return Failure(Scope.REQUEST, code, f"{what}: {said} ({code})", hint=hint, exit_code=Exit.FAILED)
+    meaning, words = filled(row.meaning.rstrip("."), values), f"{code}: {said}" if said else code
+    return Failure(row.scope, code, f"{what}: {meaning} ({words})", hint=filled(row.fix, values), exit_code=row.exit_code)
+
+
+def death(row: Refusal | None, code: str, said: str, *, what: str, cloud: str, found: Failure) -> Failure:
+    """The failure of an instance that has ended, for the reason that its cloud gives: what its row says, with the reach and the hint of `found`.
+
+    Without a row there is only its console to look at.
+    """
+    words = ": ".join(filter(None, (code, " ".join(said.removeprefix(f"{code}: ").split())))) or f"{cloud} does not say why"
+    if row is None:
+        return Failure(Scope.REQUEST, code or "ended", f"{what}: {words}", hint="its console may tell more", exit_code=Exit.FAILED)
+    return Failure(found.scope, found.code, f"{what}: {row.meaning.rstrip('.')} ({words})", hint=found.hint, exit_code=found.exit_code)

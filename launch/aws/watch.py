@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from goldbake.clouds.aws.errors import ERRORS, code_of, refused
-from goldbake.clouds.failure import Failure, Scope
-from goldbake.errors import Exit
+from goldbake.clouds.failure import Failure, death
 from launch.base import Instance
 from launch.observe import Seen
 
@@ -23,13 +22,9 @@ def died(instance: Instance, seen: Seen) -> Failure | None:
     """What the end of an instance means: EC2 may take back what it has given, and says why only afterwards. None while it lives."""
     if seen.state in _LIVING:
         return None
-    said = f"{seen.code}: {seen.message.removeprefix(f'{seen.code}: ')}" if seen.code else "EC2 does not say why"
-    row = ERRORS.get(seen.code)
-    message = f"{instance.id} in {instance.place} is {seen.state}: " + (f"{row.meaning.rstrip('.')} ({said})" if row else said)
-    if row is None:
-        return Failure(Scope.REQUEST, seen.code or "ended", message, hint="its console may tell more", exit_code=Exit.FAILED)
-    hint = refused(seen.code, seen.message, doing="", region=instance.place).hint
-    return Failure(row.scope, seen.code, message, hint=hint, exit_code=row.exit_code)
+    what = f"{instance.id} in {instance.place} is {seen.state}"
+    found = refused(seen.code, seen.message, doing="", region=instance.place)
+    return death(ERRORS.get(seen.code), seen.code, seen.message, what=what, cloud="EC2", found=found)
 
 
 class ConsoleReader:

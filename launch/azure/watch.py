@@ -14,8 +14,7 @@ from azure.mgmt.compute import ComputeManagementClient
 from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import ERRORS, failure, refused
 from goldbake.clouds.azure.refusals_requests import NO_CODE
-from goldbake.clouds.failure import Failure, Scope
-from goldbake.errors import Exit
+from goldbake.clouds.failure import Failure, Scope, death
 from launch.base import Instance
 from launch.observe import GONE, Seen
 
@@ -55,13 +54,8 @@ def died(instance: Instance, seen: Seen) -> Failure | None:
     if seen.state == GONE and instance.place.endswith("(spot)"):
         said = f"{what}: Azure has taken its spare capacity back, or somebody has deleted it"
         return Failure(Scope.ZONE, _EVICTED, said, hint="run the command again, without --spot-only for capacity that stays")
-    row = ERRORS.get(seen.code)
-    if row is None or not seen.code:
-        said = f"{seen.code}: {seen.message}" if seen.code else "Azure does not say why"
-        return Failure(Scope.REQUEST, seen.code or "ended", f"{what}: {said}", hint="its console may tell more", exit_code=Exit.FAILED)
     found = refused(seen.code, seen.message, doing=f"keep {instance.id}", place=instance.place)
-    said = f"{seen.code}: {' '.join(seen.message.split())}" if seen.message else seen.code
-    return Failure(found.scope, found.code, f"{what}: {row.meaning.rstrip('.')} ({said})", hint=found.hint, exit_code=found.exit_code)
+    return death(ERRORS.get(seen.code), seen.code, seen.message, what=what, cloud="Azure", found=found)
 
 
 class ConsoleReader:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from google.cloud import compute_v1
 
-from goldbake.clouds.failure import Failure, Scope
+from goldbake.clouds.failure import Failure, Scope, death
 from goldbake.clouds.gcp.errors import ERRORS, RAISED, failure, refused
-from goldbake.errors import Exit
 from launch.base import Instance
 from launch.gcp.answer import LIVING
 from launch.gcp.listing import zone_of
@@ -29,13 +28,9 @@ def died(instance: Instance, seen: Seen) -> Failure | None:
     """What the end of an instance means. None while it lives."""
     if seen.state in LIVING:
         return None
-    said = ": ".join(filter(None, (seen.code, seen.message))) or "Google does not say why"
-    row = ERRORS.get(seen.code)
-    message = f"{instance.id} in {instance.place} is {seen.state.lower()}: " + (f"{row.meaning.rstrip('.')} ({said})" if row else said)
-    if row is None:
-        return Failure(Scope.REQUEST, seen.code or "ended", message, hint="its console may tell more", exit_code=Exit.FAILED)
-    hint = refused(seen.code, seen.message, doing="", place=zone_of(instance)).hint
-    return Failure(row.scope, seen.code, message, hint=hint, exit_code=row.exit_code)
+    what = f"{instance.id} in {instance.place} is {seen.state.lower()}"
+    found = refused(seen.code, seen.message, doing="", place=zone_of(instance))
+    return death(ERRORS.get(seen.code), seen.code, seen.message, what=what, cloud="Google", found=found)
 
 
 def reason(gcp: Gcp, instance: Instance, seen: Seen) -> Seen:

@@ -9,8 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from goldbake.clouds.aws.refusals import CAPACITY, CODES_PAGE, QUOTAS, STATES, WORDED
 from goldbake.clouds.aws.refusals_access import CREDENTIALS, SDK
 from goldbake.clouds.aws.refusals_requests import PASSING, REQUEST
-from goldbake.clouds.failure import Failure, Refusal, Scope
-from goldbake.errors import Exit
+from goldbake.clouds.failure import Failure, Refusal, refusal
 
 GROUPS = {
     "Capacity": CAPACITY,
@@ -63,9 +62,4 @@ def refused(code: str, said: str, *, doing: str, region: str, status: int = 0, o
 
 def _failure(row: Refusal | None, code: str, said: str, what: str, region: str, action: str) -> Failure:
     said = " ".join(_ENCODED.sub("", said).split()).rstrip(".")
-    if row is None:  # as far as anybody can tell, the next place would refuse it too
-        hint = f"goldbake does not know this code; see {CODES_PAGE}"
-        return Failure(Scope.REQUEST, code, f"{what}: {said} ({code})", hint=hint, exit_code=Exit.FAILED)
-    meaning = row.meaning.rstrip(".").replace("{action}", action)
-    words = f"{code}: {said}" if said else code
-    return Failure(row.scope, code, f"{what}: {meaning} ({words})", hint=row.fix.replace("{region}", region), exit_code=row.exit_code)
+    return refusal(row, code, said, what=what, values={"action": action, "region": region}, page=CODES_PAGE)

@@ -14,8 +14,7 @@ from goldbake.clouds.azure.refusals import CAPACITY, CODES_PAGE, MACHINES, QUOTA
 from goldbake.clouds.azure.refusals_access import CREDENTIALS, SDK, SIGN_IN_CODES, SUBSCRIPTION
 from goldbake.clouds.azure.refusals_requests import NO_CODE, PASSING, REQUEST, WRAPPERS
 from goldbake.clouds.azure.shortage import PAGE, shortage_of
-from goldbake.clouds.failure import Failure, Refusal, Scope
-from goldbake.errors import Exit
+from goldbake.clouds.failure import Failure, Refusal, Scope, refusal
 
 GROUPS: Mapping[str, Sequence[Refusal]] = {
     "Capacity": CAPACITY,
@@ -145,30 +144,24 @@ def _failure(row: Refusal | None, told: Said, what: str, place: str) -> Failure:
     shortage = shortage_of(told.words)
     said = str(shortage) if shortage else " ".join(_NOISE.sub("", told.words).split()).rstrip(".")
     said = said if len(said) <= _LONGEST else f"{said[:_LONGEST].rsplit(' ', 1)[0]} …"
-    if row is None:  # as far as anybody can tell, the next place would refuse it too
-        hint = f"goldbake does not know this code; see {CODES_PAGE}"
-        return Failure(Scope.REQUEST, told.code, f"{what}: {said} ({told.code})", hint=hint, exit_code=Exit.FAILED)
-    filled = _fillings(told, place)
-    words = f"{told.code}: {said}" if said else told.code
-    hint = _filled(row.fix, filled)
-    if shortage and row.scope is Scope.REGION:
-        hint = f"`{shortage.increase(region=filled['region'])}`, or {PAGE}; every region has its own: try another --region"
-    return Failure(
-        row.scope, told.code, f"{what}: {_filled(row.meaning.rstrip('.'), filled)} ({words})", hint=hint, exit_code=row.exit_code
-    )
+    values = _values(told, place)
+    found = refusal(row, told.code, said, what=what, values=values, page=CODES_PAGE)
+    if shortage and found.scope is Scope.REGION:
+        found.hint = f"`{shortage.increase(region=values['region'])}`, or {PAGE}; every region has its own: try another --region"
+    return found
 
 
-def _fillings(told: Said, place: str) -> dict[str, str]:
+def _values(told: Said, place: str) -> dict[str, str]:
     """What `{…}` in a row stands for, out of the words of the refusal."""
     region = re.match(r"[a-z0-9]+", place)
-    filled = {"region": region[0] if region else "REGION", "action": "this", "scope": "the subscription", "who": "OBJECT-ID"}
-    filled |= {"provider": "NAMESPACE", "policy": "of the organization", "assignment": "in Azure's words"}
+    values = {"region": region[0] if region else "REGION", "action": "this", "scope": "the subscription", "who": "OBJECT-ID"}
+    values |= {"provider": "NAMESPACE", "policy": "of the organization", "assignment": "in Azure's words"}
     for pattern in (_ACTION, _WHO, _PROVIDER):
         if (match := pattern.search(told.words)) is not None:
-            filled |= match.groupdict()
-    of = _SUBSCRIPTION.match(filled["scope"])  # what the scope names may not be there yet: a role is given above it
-    filled["subscription"] = of[0] if of else "/subscriptions/$AZURE_SUBSCRIPTION_ID"
-    return filled | _policy(told)
+            values |= match.groupdict()
+    of = _SUBSCRIPTION.match(values["scope"])  # what the scope names may not be there yet: a role is given above it
+    values["subscription"] = of[0] if of else "/subscriptions/$AZURE_SUBSCRIPTION_ID"
+    return values | _policy(told)
 
 
 def _policy(told: Said) -> dict[str, str]:
@@ -183,9 +176,3 @@ def _policy(told: Said) -> dict[str, str]:
         except (ValueError, KeyError, IndexError, TypeError):
             return {}
     return {key: f"“{value}”" for key, value in (("policy", policy), ("assignment", assignment)) if value}
-
-
-def _filled(text: str, filled: Mapping[str, str]) -> str:
-    for name, value in filled.items():
-        text = text.replace(f"{{{name}}}", value)
-    return text

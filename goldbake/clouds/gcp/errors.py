@@ -10,11 +10,10 @@ from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError, Retry
 from google.auth.exceptions import GoogleAuthError
 from requests.exceptions import RequestException
 
-from goldbake.clouds.failure import Failure, Refusal, Scope, Worded
+from goldbake.clouds.failure import Failure, Refusal, Scope, Worded, refusal
 from goldbake.clouds.gcp.refusals import CAPACITY, CREATING, PREFIXES, QUOTAS, QUOTAS_WORDED, STATES
 from goldbake.clouds.gcp.refusals_access import ACCESS, ACCESS_WORDED, SDK
 from goldbake.clouds.gcp.refusals_requests import PASSING, REQUEST, REQUEST_WORDED
-from goldbake.errors import Exit
 
 AnyError = GoogleAPIError | GoogleAuthError | RequestException
 """All that a call of the SDK raises."""
@@ -146,21 +145,11 @@ def _values(said: str, place: str, details: Mapping[str, str]) -> dict[str, str]
 
 
 def _failure(row: Refusal | None, code: str, said: str, what: str, values: Mapping[str, str]) -> Failure:
-    said = " ".join(said.split()).rstrip(".")
-    if row is None:  # as far as anybody can tell, the next place would refuse it too
-        hint = f"goldbake does not know this code; see {CREATING}"
-        return Failure(Scope.REQUEST, code, f"{what}: {said} ({code})", hint=hint, exit_code=Exit.FAILED)
-    meaning, fix = (_filled(text, values) for text in (row.meaning.rstrip("."), row.fix))
-    if row.scope is Scope.ZONE and values.get("zonesAvailable"):
-        fix = f"Google says that there is room in {values['zonesAvailable']}; {fix}"
-    return Failure(
-        row.scope, code, f"{what}: {meaning} ({code}: {said})" if said else f"{what}: {meaning} ({code})", hint=fix, exit_code=row.exit_code
-    )
+    found = refusal(row, code, " ".join(said.split()).rstrip("."), what=what, values=values, page=CREATING)
+    if found.scope is Scope.ZONE and values.get("zonesAvailable"):
+        found.hint = f"Google says that there is room in {values['zonesAvailable']}; {found.hint}"
+    return found
 
 
 def _where(place: str) -> str:
     return "" if place == "global" else f" in {place}"
-
-
-def _filled(text: str, values: Mapping[str, str]) -> str:
-    return re.sub(r"\{([a-z_]+)\}", lambda name: values.get(name[1], name[1].upper()), text)

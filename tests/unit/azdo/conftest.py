@@ -16,6 +16,8 @@ from sim.azdo import SimulatedAzureDevOps
 from tests.unit.azdo.raw import RawService, Say, raw_service
 
 PAT = "a-token-of-the-tests-7f3a"
+PATIENT = Limits(connect=30, read=30, attempt=120)
+"""A test that is about something else than time does not end by it, however busy this machine is."""
 Connect = Callable[..., Pools]
 Raw = Callable[..., RawService]
 
@@ -52,7 +54,7 @@ def connect(pauses: list[float]) -> Iterator[Connect]:
             simulated = isinstance(server, SimulatedAzureDevOps)
             token = pat or (server.pat if simulated else PAT)
             ca = server.ca_path if simulated else server.ca
-            client = Client(url or server.url, Secret(token), ca=ca, limits=limits or Limits(2, 2, 5), sleep=pauses.append)
+            client = Client(url or server.url, Secret(token), ca=ca, limits=limits or PATIENT, sleep=pauses.append)
             return Pools(stack.enter_context(client))
 
         yield pools

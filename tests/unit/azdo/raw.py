@@ -60,7 +60,7 @@ class RawService:
             if self._ends.is_set():
                 return
             try:
-                plain.settimeout(5)
+                plain.settimeout(60)
                 connection = self.context.wrap_socket(plain, server_side=True) if self.context else plain
                 with connection:
                     self._answer(connection)

@@ -102,7 +102,7 @@ ANSWERS = st.binary(max_size=300) | st.builds(_written, STATUS, HEADERS, BODIES,
 @pytest.fixture(scope="module")
 def babbler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RawService, Pools]]:
     with raw_service(tmp_path_factory.mktemp("raw"), b"") as server:
-        with Client(server.url, Secret(PAT), ca=server.ca, limits=Limits(5, 5, 10), sleep=lambda _: None) as client:
+        with Client(server.url, Secret(PAT), ca=server.ca, limits=Limits(30, 30, 120), sleep=lambda _: None) as client:
             yield server, Pools(client)
 
 

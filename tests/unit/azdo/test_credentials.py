@@ -161,7 +161,7 @@ def test_a_terminal_is_asked_and_shows_nothing() -> None:
             os.write(ours, TOKEN.encode() + b"\n")
             typed = True
     os.close(ours)
-    assert child.wait(20) == 0, seen
+    assert child.wait(60) == 0, seen
     assert f"length {len(TOKEN)}".encode() in seen
     assert TOKEN.encode() not in seen
 

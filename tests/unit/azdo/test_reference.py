@@ -9,18 +9,20 @@ import pytest
 
 from goldbake.azdo.answers import Asked
 from goldbake.azdo.errors import ROWS, Kind
-from goldbake.azdo.reference import PAGE, reference, write
+from goldbake.azdo.reference import PAGE
 from goldbake.errors import GoldbakeError
+from goldbake.reference import FOLDER
 
 
 def test_the_written_page_is_fresh(tmp_path: Path) -> None:
-    write(tmp_path / "page.md")
-    assert PAGE.read_text(encoding="utf-8") == (tmp_path / "page.md").read_text(encoding="utf-8"), "run python -m goldbake.azdo.reference"
+    PAGE.write(tmp_path)
+    fresh = (tmp_path / PAGE.name).read_text(encoding="utf-8")
+    assert (FOLDER / PAGE.name).read_text(encoding="utf-8") == fresh, "run python -m goldbake.azdo.reference"
 
 
 def test_the_page_has_every_kind_with_its_exit_code() -> None:
     for kind, row in ROWS.items():
-        part = reference().partition(f"## {kind}\n")[2].partition("\n## ")[0]
+        part = PAGE.text().partition(f"## {kind}\n")[2].partition("\n## ")[0]
         assert f"exit code: {int(row.type.exit_code)};" in part
         assert row.when in part
         assert "{" not in part

@@ -106,4 +106,5 @@ def death(row: Refusal | None, code: str, said: str, *, what: str, cloud: str, f
     words = ": ".join(filter(None, (code, " ".join(said.removeprefix(f"{code}: ").split())))) or f"{cloud} does not say why"
     if row is None:
         return Failure(Scope.REQUEST, code or "ended", f"{what}: {words}", hint="its console may tell more", exit_code=Exit.FAILED)
-    return Failure(found.scope, found.code, f"{what}: {row.meaning.rstrip('.')} ({words})", hint=found.hint, exit_code=found.exit_code)
+    meaning = filled(row.meaning.rstrip("."), {})
+    return Failure(found.scope, found.code, f"{what}: {meaning} ({words})", hint=found.hint, exit_code=found.exit_code)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 from goldbake.clouds import tags
+from goldbake.clouds.purposes import write_or_print
 from goldbake.paths import PROJECT
 
 PAGE = PROJECT / "docs" / "reference" / "aws-policy.json"
@@ -148,9 +149,9 @@ def document(purposes: Collection[Purpose] = tuple(Purpose)) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [statement for statement in statements if statement["Action"]]}
 
 
-def write() -> None:
-    """Write the whole policy into docs."""
-    PAGE.write_text(_text(document()), encoding="utf-8")
+def text(purposes: Collection[Purpose] = tuple(Purpose)) -> str:
+    """The same as the text of a file."""
+    return json.dumps(document(purposes), indent=2) + "\n"
 
 
 def _session_manager() -> list[dict[str, Any]]:
@@ -180,18 +181,8 @@ def _allow(name: str, allowed: list[str], resources: list[str] | None = None, co
     return statement | ({"Condition": condition} if condition else {})
 
 
-def _text(policy: dict[str, Any]) -> str:
-    return json.dumps(policy, indent=2) + "\n"
-
-
-def _main(words: list[str]) -> None:
-    unknown = [word for word in words if word not in set(Purpose)]
-    if unknown:
-        sys.exit(f"there is no purpose {unknown[0]!r}: it is one of {', '.join(Purpose)}")
-    if words:
-        sys.stdout.write(_text(document([Purpose(word) for word in words])))
-    else:
-        write()
+def _main(words: Sequence[str]) -> None:
+    write_or_print(words, Purpose, text, PAGE)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
+from goldbake.clouds.purposes import write_or_print
 from goldbake.paths import PROJECT
 
 PAGE = PROJECT / "docs" / "reference" / "azure-role.json"
@@ -155,9 +156,9 @@ def document(purposes: Collection[Purpose] = tuple(Purpose)) -> dict[str, Any]:
     }
 
 
-def write() -> None:
-    """Write the whole role into docs."""
-    PAGE.write_text(_text(document()), encoding="utf-8")
+def text(purposes: Collection[Purpose] = tuple(Purpose)) -> str:
+    """The same as the text of a file."""
+    return json.dumps(document(purposes), indent=2) + "\n"
 
 
 def _covers(pattern: str, action: str) -> bool:
@@ -165,18 +166,8 @@ def _covers(pattern: str, action: str) -> bool:
     return re.fullmatch(".*".join(parts), action, re.IGNORECASE) is not None
 
 
-def _text(role: dict[str, Any]) -> str:
-    return json.dumps(role, indent=2) + "\n"
-
-
-def _main(words: list[str]) -> None:
-    unknown = [word for word in words if word not in set(Purpose)]
-    if unknown:
-        sys.exit(f"there is no purpose {unknown[0]!r}: it is one of {', '.join(Purpose)}")
-    if words:
-        sys.stdout.write(_text(document([Purpose(word) for word in words])))
-    else:
-        write()
+def _main(words: Sequence[str]) -> None:
+    write_or_print(words, Purpose, text, PAGE)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ googlecompute 1.2.7 calls.
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import yaml
 
+from goldbake.clouds.purposes import write_or_print
 from goldbake.paths import PROJECT
 
 PAGE = PROJECT / "docs" / "reference" / "gcp-role.yaml"
@@ -140,19 +141,8 @@ def text(purposes: Collection[Purpose] = tuple(Purpose)) -> str:
     return yaml.safe_dump(role, sort_keys=False, width=120)
 
 
-def write() -> None:
-    """Write the whole role into docs."""
-    PAGE.write_text(text(), encoding="utf-8")
-
-
-def _main(words: list[str]) -> None:
-    unknown = [word for word in words if word not in set(Purpose)]
-    if unknown:
-        sys.exit(f"there is no purpose {unknown[0]!r}: it is one of {', '.join(Purpose)}")
-    if words:
-        sys.stdout.write(text([Purpose(word) for word in words]))
-    else:
-        write()
+def _main(words: Sequence[str]) -> None:
+    write_or_print(words, Purpose, text, PAGE)
 
 
 if __name__ == "__main__":

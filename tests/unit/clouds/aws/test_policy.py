@@ -125,10 +125,3 @@ def test_names_of_statements_are_unique_and_alphanumeric() -> None:
     names = [statement["Sid"] for statement in _statements()]
     assert len(set(names)) == len(names)
     assert all(name.isalnum() for name in names)
-
-
-def test_a_part_is_printed_and_a_word_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    policy._main(["destroy"])
-    assert json.loads(capsys.readouterr().out) == policy.document({Purpose.DESTROY})
-    with pytest.raises(SystemExit, match="there is no purpose 'lunch'"):
-        policy._main(["lunch"])

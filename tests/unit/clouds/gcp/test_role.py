@@ -143,13 +143,6 @@ def test_doctor_asks_for_what_every_command_needs() -> None:
     assert set(role.permissions(permissions.ALWAYS)) >= _PUBLIC
 
 
-def test_a_part_is_printed_and_a_word_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    role._main(["destroy"])
-    assert yaml.safe_load(capsys.readouterr().out) == yaml.safe_load(role.text([Purpose.DESTROY]))
-    with pytest.raises(SystemExit, match="there is no purpose 'lunch'"):
-        role._main(["lunch"])
-
-
 def test_a_call_that_the_role_does_not_allow_is_refused_by_the_fake(fake_gcp: FakeGcp, gcp: Gcp) -> None:
     """The fake's own table of permissions holds the role in every test that uses it: a permission that the role lacks would be noticed."""
     with pytest.raises(Forbidden, match=r"compute\.instances\.stop"):

@@ -1,46 +1,30 @@
-"""The table of refusals → docs/reference/errors-gcp.md.
+"""docs/reference/errors-gcp.md, from the tables of refusals; a test fails when it is stale.
 
     python -m goldbake.clouds.gcp.reference
 
-writes it; a test fails when it is stale.
+writes it.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from goldbake.clouds import reference as page
+from goldbake.clouds import reference
 from goldbake.clouds.gcp.errors import GROUPS, WORDED
 from goldbake.clouds.gcp.refusals import CATALOGUE, PREFIXES
-from goldbake.paths import PROJECT
+from goldbake.config.model import Cloud
 
-PAGE = PROJECT / "docs" / "reference" / "errors-gcp.md"
+_INTRODUCTION = f"""\
+The message of an error ends with Google's own code and words; look the code up here. Compute Engine says most things in two ways: when a
+request is refused at once (`quotaExceeded`), and when the operation that it started fails (`QUOTA_EXCEEDED`); both are here. Words in
+capitals stand for what the error was about: PLACE is a zone or a region, PROJECT the project, PERMISSION, SERVICE, CONSTRAINT, METRIC and
+LIMIT what Google named. A launch goes on where the reach says so, and ends with exit code 5 when no place is left; the exit code below is
+that of a command that ends with this code.
 
+Some codes come with suffixes that say no more, as `_WITH_DETAILS`, and are compared by their beginning: {", ".join(PREFIXES)}.
+A code that is not here counts by its HTTP status: 401 as authError, 403 as forbidden, 404 as notFound, 429 as rateLimitExceeded, 500 and
+above as backendError; any other ends the command with exit code 1 and Google's own words. Google's own list is at {CATALOGUE}.
+"""
 
-def reference() -> str:
-    """The reference page."""
-    lines = [
-        "# Errors of Google Cloud",
-        "",
-        "<!-- Generated from goldbake/clouds/gcp/refusals*.py by `python -m goldbake.clouds.gcp.reference`; change it there. -->",
-        "",
-        "The message of an error ends with Google's own code and words; look the code up here. Compute Engine says most things in two ways: when a",
-        "request is refused at once (`quotaExceeded`), and when the operation that it started fails (`QUOTA_EXCEEDED`); both are here. Words in",
-        "capitals stand for what the error was about: PLACE is a zone or a region, PROJECT the project, PERMISSION, SERVICE, CONSTRAINT, METRIC and",
-        "LIMIT what Google named. A launch goes on where the reach says so, and ends with exit code 5 when no place is left; the exit code below is",
-        "that of a command that ends with this code.",
-        "",
-        f"Some codes come with suffixes that say no more, as `_WITH_DETAILS`, and are compared by their beginning: {', '.join(PREFIXES)}.",
-        "A code that is not here counts by its HTTP status: 401 as authError, 403 as forbidden, 404 as notFound, 429 as rateLimitExceeded, 500 and",
-        f"above as backendError; any other ends the command with exit code 1 and Google's own words. Google's own list is at {CATALOGUE}.",
-    ]
-    return "\n".join([*lines, *page.chapters(GROUPS, WORDED)]) + "\n"
-
-
-def write(file: Path = PAGE) -> None:
-    """Write the reference page."""
-    file.write_text(reference(), encoding="utf-8")
-
+PAGE = reference.errors(Cloud.GCP, "Google Cloud", _INTRODUCTION, GROUPS, WORDED)
 
 if __name__ == "__main__":
-    write()
+    PAGE.write()

@@ -266,8 +266,9 @@ def instances(c: Context, cloud: str = "", json: bool = False) -> None:
     """List the instances that were launched, with their ages and ends."""
     from launch import flags, service  # noqa: PLC0415
 
-    found = service.instances(Paths.from_environment(), flags.clouds(cloud), progress=Progress())
-    emit(report.instances(found), [asdict(one) for one in found], as_json=json)
+    found, refused = service.listed(Paths.from_environment(), flags.clouds(cloud), progress=Progress())
+    emit(report.instances(found, whole=not refused), [asdict(one) for one in found], as_json=json)
+    raise_worst(refused)
 
 
 @task(
@@ -287,11 +288,11 @@ def destroy(c: Context, launch: str = "", all: bool = False, cloud: str = "", ye
 
     paths, progress = Paths.from_environment(), Progress()
     plan = service.plan_destroy(paths, flags.clouds(cloud), launch or None, everything=all)
-    if not confirmed(plan, report.removal_plan(plan), plan.document(), yes=yes, as_json=json):
-        return
-    found = service.destroy(paths, progress, plan, flags.pat_if_any(progress), ca=flags.file(ca, "--ca"))
-    emit(report.removed(found), found.document(), as_json=json)
-    found.require_nothing_left()
+    if confirmed(plan, report.removal_plan(plan), plan.document(), yes=yes, as_json=json):
+        found = service.destroy(paths, progress, plan, flags.pat_if_any(progress), ca=flags.file(ca, "--ca"))
+        emit(report.removed(found), found.document(), as_json=json)
+        found.require_nothing_left()
+    raise_worst(plan.refused)
 
 
 @task(help={"cloud": LOOKED, "yes": "do not ask", "ca": CA, "json": JSON})
@@ -302,11 +303,11 @@ def reap(c: Context, cloud: str = "", yes: bool = False, ca: str = "", json: boo
 
     paths, progress = Paths.from_environment(), Progress()
     plan = service.plan_reap(paths, flags.clouds(cloud))
-    if not confirmed(plan, report.removal_plan(plan), plan.document(), yes=yes, as_json=json):
-        return
-    found = service.reap(paths, progress, plan, flags.pat_if_any(progress), ca=flags.file(ca, "--ca"))
-    emit(report.removed(found), found.document(), as_json=json)
-    found.require_nothing_left()
+    if confirmed(plan, report.removal_plan(plan), plan.document(), yes=yes, as_json=json):
+        found = service.reap(paths, progress, plan, flags.pat_if_any(progress), ca=flags.file(ca, "--ca"))
+        emit(report.removed(found), found.document(), as_json=json)
+        found.require_nothing_left()
+    raise_worst(plan.refused)
 
 
 @task(help={"engine": "vm or container", "json": JSON})

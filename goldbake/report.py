@@ -123,10 +123,10 @@ def launched(found: LaunchReport) -> str:
     return "\n".join(lines)
 
 
-def instances(found: Sequence[Instance]) -> str:
-    """The table of all instances."""
+def instances(found: Sequence[Instance], *, whole: bool = True) -> str:
+    """The table of all instances; `whole`: everything could be looked at."""
     if not found:
-        return "nothing is launched (./inv launch)"
+        return "nothing is launched (./inv launch)" if whole else "nothing is launched where it could be looked at"
     head = ("LAUNCH", "INSTANCE", "CLOUD", "KIND", "IMAGE", "PLACE", "STATE", "SINCE", "ENDS")
     rows = (
         (one.launch_id, one.id, one.cloud.value, one.kind, one.image, one.place, one.state, _time(one.created), _time(one.expires))
@@ -153,6 +153,7 @@ def removed(found: RemovalReport) -> str:
     lines = [f"removed   {name}" for name in [*found.removed, *(f"agent {agent}" for agent in found.agents)]]
     left = [*found.left, *(f"agent {name}: {why}" for name, why in found.agents_left.items())]
     lines += [f"LEFT      {name}" for name in left]
+    lines += [f"unseen    {what}" for what in found.unseen]
     return "\n".join(
         [*lines, f"nothing is left of {', '.join(found.launches)} ({found.seconds:.1f} s)" if not left else f"{len(left)} left"]
     )

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from goldbake.clouds import tags
-from goldbake.clouds.failure import Failure
+from goldbake.clouds.failure import Failure, worst
 from goldbake.config.model import Cloud, Image
 from goldbake.log import Progress
 from goldbake.secret import Secret
@@ -121,6 +121,18 @@ class Resource:
         return f"{self.kind} {self.id}" + (f" in {self.place}" if self.place else "")
 
 
+class PartlySeen(Failure):
+    """Of the places of a cloud in which something may be, some could not be asked; `found` is what the others have.
+
+    Who takes it as any other failure is on the safe side: what was not seen is not proven to be gone.
+    """
+
+    def __init__(self, problems: Sequence[Failure], found: Sequence[Any]) -> None:
+        chief = worst(problems)
+        super().__init__(chief.scope, chief.code, chief.message, hint=chief.hint, exit_code=chief.exit_code)
+        self.found = tuple(found)
+
+
 class Market(StrEnum):
     """What capacity a launch may use."""
 
@@ -194,7 +206,7 @@ class Launcher(Protocol):
         """
 
     def resources(self, launch_id: str | None = None) -> list[Resource]:
-        """Everything with our tags that exists now, of one launch or of all."""
+        """Everything with our tags that exists now, of one launch or of all. Raises PartlySeen where only some places could be asked for all."""
 
     def delete(self, resources: Sequence[Resource]) -> None:
         """Ask for the end of these, in the order in which that works; what is gone already is fine. Raises Failure for what it cannot
@@ -202,7 +214,7 @@ class Launcher(Protocol):
         """
 
     def instances(self, launch_id: str | None = None) -> list[Instance]:
-        """The instances with our tags, of one launch or of all."""
+        """The instances with our tags, of one launch or of all; raises as `resources`."""
 
     def console(self, instance: Instance) -> str:
         """What the instance has printed so far, or the end of it."""

@@ -42,7 +42,9 @@ class RemovalPlan:
     launches: tuple[Doomed, ...]
     busy: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
-    """Clouds that nobody named and that could not be looked at, each with the reason."""
+    """Clouds, or what of them, that could not be looked at, each with the reason."""
+    refused: tuple[GoldbakeError, ...] = ()
+    """Why of a cloud that was asked for something is among `unseen`."""
 
     def __bool__(self) -> bool:
         return bool(self.launches)
@@ -62,6 +64,8 @@ class RemovalReport:
     launches: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     """What lets things be removed that a cloud would not remove."""
+    unseen: list[str] = field(default_factory=list)
+    """What could not be looked at, so that nobody knows of it."""
     seconds: float = 0.0
 
     def document(self) -> dict[str, Any]:
@@ -71,6 +75,7 @@ class RemovalReport:
             "agents": self.agents,
             "left": self.left,
             "agents_left": self.agents_left,
+            "unseen": self.unseen,
             "seconds": round(self.seconds, 3),
         }
 

@@ -15,7 +15,7 @@ from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError, UsageError
 from goldbake.log import Progress
 from launch.agents import AgentState, Directory
-from launch.base import Launcher, Resource
+from launch.base import Launcher, PartlySeen, Resource
 from launch.doomed import Doomed, RemovalPlan, RemovalReport
 from launch.journal import BAKE, Entry, Journal, State
 from launch.userdata import agent_name
@@ -43,30 +43,31 @@ def plan_destroy(
 ) -> RemovalPlan:
     """What the end of one launch, or of all, would remove. Raises UsageError when there is no such launch, or none is named.
 
-    A failure to look at a cloud that is not in `named` is part of the plan; without `named` every failure is raised.
+    A failure to look at a cloud that is not in `named`, or at a part of one, is part of the plan; without `named` every failure is raised.
     """
     if launch_id is not None and (entry := journal.read(launch_id)) is not None and entry.cloud in launchers:
         return RemovalPlan((Doomed(launch_id, entry.cloud, "asked for", tuple(launchers[entry.cloud].resources(launch_id)), entry),))
-    known, unseen = _known(journal, launchers, named)
+    known, unseen, refused = _known(journal, launchers, named)
     if launch_id is not None and launch_id not in known:
         raise UsageError(f"there is no launch {launch_id}", hint="; ".join((_choice(known), *unseen)))
     if launch_id is None and not everything:
         raise UsageError("which launch is to be destroyed?", hint=_choice(known))
-    wanted = [launch_id] if launch_id is not None else list(known)
-    return RemovalPlan(tuple(replace(known[name], why="asked for") for name in wanted), unseen=unseen)
+    if launch_id is not None:  # it was found: that something else could not be looked at is told, and is no failure
+        return RemovalPlan((replace(known[launch_id], why="asked for"),), unseen=unseen)
+    return RemovalPlan(tuple(replace(found, why="asked for") for found in known.values()), unseen=unseen, refused=refused)
 
 
 def plan_reap(journal: Journal, launchers: Mapping[Cloud, Launcher], now: float, *, named: Collection[Cloud] | None = None) -> RemovalPlan:
     """What is past its time, or was left by a process that was killed. `now` is seconds since 1970; `named` as for `plan_destroy`."""
     doomed, busy = [], []
-    known, unseen = _known(journal, launchers, named)
+    known, unseen, refused = _known(journal, launchers, named)
     for launch_id, found in known.items():
         why = _overdue(found, launchers[found.cloud].shared, journal.is_known(launch_id), now)
         if why and journal.is_locked(launch_id):
             busy.append(launch_id)
         elif why:
             doomed.append(replace(found, why=why))
-    return RemovalPlan(tuple(doomed), tuple(busy), unseen)
+    return RemovalPlan(tuple(doomed), tuple(busy), unseen, refused)
 
 
 def carry_out(
@@ -85,7 +86,8 @@ def carry_out(
     Launches of other clouds than this machine go several at a time: each waits minutes for its machines. Goes on with the next launch when one cannot
     be removed: see `RemovalReport.require_nothing_left`. Can be repeated after any interruption.
     """
-    report, began, stop = RemovalReport(launches=[doomed.launch_id for doomed in plan.launches]), clock(), threading.Event()
+    report = RemovalReport(launches=[doomed.launch_id for doomed in plan.launches], unseen=list(plan.unseen))
+    began, stop = clock(), threading.Event()
 
     def pause(seconds: float) -> None:
         sleep(seconds)
@@ -255,24 +257,33 @@ class Removal:
 
 def _known(
     journal: Journal, launchers: Mapping[Cloud, Launcher], named: Collection[Cloud] | None
-) -> tuple[dict[str, Doomed], tuple[str, ...]]:
-    """Every launch that has a journal here or a resource anywhere we look, oldest journal first; and which clouds were not looked at."""
+) -> tuple[dict[str, Doomed], tuple[str, ...], tuple[GoldbakeError, ...]]:
+    """Every launch that has a journal here or a resource anywhere we look, oldest journal first; what was not looked at, and, of that, why what was
+    to be looked at was not.
+    """
     entries = {entry.launch_id: entry for entry in journal.all() if entry.cloud in launchers}
     found: dict[str, list[Resource]] = {launch_id: [] for launch_id in entries}
     clouds = {launch_id: entry.cloud for launch_id, entry in entries.items()}
-    unseen = []
+    unseen, refused = list[str](), list[GoldbakeError]()
     for cloud, launcher in launchers.items():
+        insisted = named is None or cloud in named
+        resources: Sequence[Resource]
         try:
             resources = launcher.resources()
+        except PartlySeen as part:
+            resources = part.found
+            unseen.append(f"{cloud} was looked at in part: {part.message}")
+            refused += [part] if insisted else []
         except GoldbakeError as error:
-            if named is None or cloud in named:
+            if insisted:
                 raise
             unseen.append(f"{cloud} was not looked at: {error.message}")
             continue
         for resource in resources:
             found.setdefault(resource.launch_id, []).append(resource)
             clouds.setdefault(resource.launch_id, cloud)
-    return {name: Doomed(name, clouds[name], "", tuple(of), entries.get(name)) for name, of in found.items()}, tuple(unseen)
+    doomed = {name: Doomed(name, clouds[name], "", tuple(of), entries.get(name)) for name, of in found.items()}
+    return doomed, tuple(unseen), tuple(refused)
 
 
 def _overdue(found: Doomed, shared: bool, known: bool, now: float) -> str:

@@ -19,7 +19,7 @@ from goldbake.records import ImageRecord
 from goldbake.secret import Secret
 from launch import removal, trust
 from launch.agents import Directory, azure_devops
-from launch.base import Instance, Launcher, LaunchSpec
+from launch.base import Instance, Launcher, LaunchSpec, PartlySeen
 from launch.fleet import Fleet, Started
 from launch.journal import Entry, Journal, State
 from launch.local import LocalLauncher, LocalOptions
@@ -31,7 +31,7 @@ from launch.userdata import UserData
 
 __all__ = [
     "LaunchReport", "LaunchRequest", "RemovalPlan", "RemovalReport", "destroy", "entries", "find_image", "instances", "instances_folder",
-    "launch", "launches", "plan_destroy", "plan_reap", "reap", "require_sense",
+    "launch", "launches", "listed", "plan_destroy", "plan_reap", "reap", "require_sense",
 ]  # fmt: skip
 
 _SEALS_AT_ONCE = 16
@@ -141,17 +141,40 @@ def instances(
     progress: Progress | None = None,
     launchers: Mapping[Cloud, Launcher] | None = None,
 ) -> list[Instance]:
-    """Every instance that has our tags, oldest first. Without `clouds` as `launch.registry.launchers_for` chooses them."""
+    """Every instance that has our tags, oldest first. Raises GoldbakeError when a part of what is to be looked at cannot be: see `listed`."""
+    found, refused = listed(paths, clouds, progress=progress, launchers=launchers)
+    for error in refused:
+        raise error
+    return found
+
+
+def listed(
+    paths: Paths,
+    clouds: Sequence[Cloud] | None,
+    *,
+    progress: Progress | None = None,
+    launchers: Mapping[Cloud, Launcher] | None = None,
+) -> tuple[list[Instance], list[GoldbakeError]]:
+    """Every instance that has our tags, oldest first; and why a part of what is to be looked at could not be.
+
+    Without `clouds` as `launch.registry.launchers_for` chooses them.
+    """
     progress = progress or Progress()
-    looked, found = launchers_for(paths, clouds, launchers), list[Instance]()
+    looked, found, refused = launchers_for(paths, clouds, launchers), list[Instance](), list[GoldbakeError]()
     for cloud, launcher in looked.launchers.items():
         try:
             found += launcher.instances()
+        except PartlySeen as part:
+            found += part.found
+            if cloud in looked.named:
+                refused.append(part)
+            else:
+                progress.warn(f"{cloud} was looked at in part: {part.message}")
         except GoldbakeError as error:
             if cloud in looked.named:
                 raise
             progress.warn(f"{cloud} was not looked at: {error.message}")
-    return sorted(found, key=lambda instance: (instance.created, instance.number))
+    return sorted(found, key=lambda instance: (instance.created, instance.number)), refused
 
 
 def plan_destroy(

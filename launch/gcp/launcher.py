@@ -163,10 +163,7 @@ class GcpLauncher:
         return Created((self._one(spec, number, place),))
 
     def resources(self, launch_id: str | None = None) -> list[Resource]:
-        found = self._projects.look(launch_id, lambda gcp: list(listing.resources(gcp, launch_id, self._asked.now())))
-        for project, of_project in found:
-            self._projects.found((resource.launch_id for resource in of_project), project)
-        return [resource for _, of_project in found for resource in of_project]
+        return self._projects.look(launch_id, lambda gcp: list(listing.resources(gcp, launch_id, self._asked.now())))
 
     def delete(self, resources: Sequence[Resource]) -> None:
         of_launch: dict[str, list[Resource]] = {}
@@ -180,9 +177,7 @@ class GcpLauncher:
 
     def instances(self, launch_id: str | None = None) -> list[Instance]:
         found = self._projects.look(launch_id, lambda gcp: [listing.instance(item) for item in listing.instances(gcp, launch_id)])
-        for project, of_project in found:
-            self._projects.found((instance.launch_id for instance in of_project), project)
-        return sorted((one for _, of_project in found for one in of_project), key=lambda one: (one.created, one.launch_id, one.number))
+        return sorted(found, key=lambda one: (one.created, one.launch_id, one.number))
 
     def console(self, instance: Instance) -> str:
         return self._consoles.read(instance)
@@ -323,8 +318,10 @@ class GcpLauncher:
         return replace(instance, reach=f"ssh {requests.USER}@{instance.address}")
 
     def _states(self, launch_id: str) -> Iterable[tuple[str, Seen]]:
-        found = self._projects.look(launch_id, lambda gcp: [(item.name, Seen(item.status)) for item in listing.instances(gcp, launch_id)])
-        return [pair for _, of_project in found for pair in of_project]
+        try:
+            return [(item.name, Seen(item.status)) for item in listing.instances(self._projects.home(launch_id), launch_id)]
+        except RAISED as error:
+            raise failure(error, doing=f"say what runs of launch {launch_id}", place="global") from error
 
     def _died(self, instance: Instance, seen: Seen) -> Failure | None:
         if seen.state in answers.LIVING:

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from goldbake.clouds.failure import Failure, worst
 from goldbake.clouds.gcp.errors import RAISED, failure
 from goldbake.clouds.gcp.session import Gcp
-from launch.base import ACCOUNT
+from launch.base import ACCOUNT, Instance, PartlySeen, Resource
 
-T = TypeVar("T")
+T = TypeVar("T", Instance, Resource)
 
 
 class Projects:
@@ -33,15 +34,26 @@ class Projects:
         with self._mutex:
             self._homes |= dict.fromkeys(launch_ids, project)
 
-    def look(self, launch_id: str | None, work: Callable[[Gcp], list[T]]) -> list[tuple[str, list[T]]]:
-        """The result of `work` in the project of a launch; in all that are known, when it is not. Raises Failure."""
+    def look(self, launch_id: str | None, work: Callable[[Gcp], list[T]]) -> list[T]:
+        """What `work` finds in the project of a launch; in all that are known, when it is not.
+
+        A launch is in one project: where it was found, the others do not matter. Raises Failure; PartlySeen when only some of all could be asked.
+        """
         known = self._known(launch_id) if launch_id else ""
-        found = []
-        for project in (known,) if known else dict.fromkeys((self.own.project, *self._accounts())):
+        projects = [known] if known else list(dict.fromkeys((self.own.project, *self._accounts())))
+        found, problems = list[T](), list[Failure]()
+        for project in projects:
             try:
-                found.append((project, work(self._open(project))))
+                of_project = work(self._open(project))
             except RAISED as error:
-                raise failure(error, doing=f"say what is in {project}", place="global") from error
+                problems.append(failure(error, doing=f"say what is in project {project}", place="global"))
+                continue
+            self.found((one.launch_id for one in of_project), project)
+            found += of_project
+        if problems and launch_id is None and len(problems) < len(projects):
+            raise PartlySeen(problems, found)
+        if problems and not found:
+            raise worst(problems)
         return found
 
     def _known(self, launch_id: str) -> str:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from google.cloud import compute_v1
+from invoke import Context
+from invoke.exceptions import Exit as InvokeExit
 
+import tasks
 from goldbake.clouds.failure import Failure, Scope
+from goldbake.config.model import Cloud
+from goldbake.errors import Exit, UsageError
 from goldbake.exclusive import exclusive
 from goldbake.log import Progress
 from launch import service
 from launch.base import Market, Resource
 from launch.gcp import removal
+from launch.registry import journal_of
 from tests.fakes.gcp import NEWEST_NOBLE
 from tests.unit.launch.gcp.conftest import ABROAD, HOME, PAT, ZONES, Field
 
@@ -218,6 +225,104 @@ def test_a_zone_that_cannot_be_asked_is_no_proof_of_emptiness(gcp_field: Field) 
     gcp_field.fake.book.unreachable.add("europe-west4-a")
     with pytest.raises(Failure, match="europe-west4-a"):
         gcp_field.launcher().resources("l1")
+
+
+def _closed(field: Field, monkeypatch: pytest.MonkeyPatch, project: str = "elsewhere") -> None:
+    """The own project becomes one that nobody lets us look at; launches here are in another one."""
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", project)
+    field.gcp = type(field.gcp)()
+    assert field.gcp.project == project
+
+
+def test_a_project_that_cannot_be_looked_at_does_not_hide_the_others(gcp_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    gcp_field.launch("l1")
+    gcp_field.launch("l2", ttl=600)
+    _closed(gcp_field, monkeypatch)
+    launchers = {Cloud.GCP: gcp_field.launcher()}
+    found, refused = service.listed(gcp_field.paths, [Cloud.GCP], launchers=launchers)
+    assert [one.launch_id for one in found] == ["l1", "l2"]
+    (error,) = refused
+    assert "project elsewhere" in error.message
+    assert error.exit_code is Exit.USAGE, "there is no such project"
+    with pytest.raises(Failure, match="project elsewhere"):
+        service.instances(gcp_field.paths, [Cloud.GCP], launchers=launchers)
+    reaped = gcp_field.plan_reap(now=lambda: time.time() + 700)
+    plan = service.plan_destroy(gcp_field.paths, [Cloud.GCP], None, everything=True, launchers=launchers)
+    assert [doomed.launch_id for doomed in reaped.launches] == ["l2"]
+    assert [doomed.launch_id for doomed in plan.launches] == ["l1", "l2"]
+    for one in (reaped, plan):
+        assert [error.exit_code for error in one.refused] == [Exit.USAGE]
+        assert len(one.unseen) == 1
+        assert one.unseen[0].startswith("gcp was looked at in part: ")
+    report = gcp_field.remove(plan)
+    report.require_nothing_left()
+    assert report.unseen == list(plan.unseen), "with --yes nobody has seen the plan"
+    assert gcp_field.left() == []
+
+
+def test_a_project_in_which_one_may_not_look_is_a_missing_permission(gcp_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    gcp_field.launch("l1")
+    gcp_field.fake.book.projects["elsewhere"] = "7"
+    _closed(gcp_field, monkeypatch)
+    why = "Required 'compute.instances.list' permission for 'projects/elsewhere'"
+    gcp_field.fake.refuse("forbidden", "compute.instances.aggregatedList", message=why)
+    found, refused = service.listed(gcp_field.paths, [Cloud.GCP], launchers={Cloud.GCP: gcp_field.launcher()})
+    assert [one.launch_id for one in found] == ["l1"]
+    assert [error.exit_code for error in refused] == [Exit.MISSING]
+    gcp_field.fake.refuse("forbidden", "compute.instances.aggregatedList", message=why)
+    plan = gcp_field.plan_reap(now=lambda: time.time() + 1e6)
+    assert [doomed.launch_id for doomed in plan.launches] == ["l1"]
+    assert [error.exit_code for error in plan.refused] == [Exit.MISSING]
+
+
+def test_the_commands_end_with_what_could_not_be_looked_at(
+    gcp_field: Field, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GOLDBAKE_HOME", str(gcp_field.paths.state.parent))
+    gcp_field.launch("l1", wait=False)
+    _closed(gcp_field, monkeypatch)
+    for command, shown in (
+        (lambda: tasks.instances(Context(), cloud="gcp"), "goldbake-l1-1"),
+        (lambda: tasks.reap(Context(), cloud="gcp", yes=True), "there is nothing to remove"),
+        (lambda: tasks.destroy(Context(), all=True, cloud="gcp"), "instance goldbake-l1-1"),
+        (lambda: tasks.instances(Context(), cloud="gcp", json=True), '"id": "goldbake-l1-1"'),
+    ):
+        with pytest.raises(InvokeExit) as caught:
+            command()
+        said = capsys.readouterr()
+        assert caught.value.code == Exit.USAGE
+        assert shown in said.out
+        assert "error: Google would not say what is in project elsewhere" in said.err
+
+
+def test_several_projects_that_cannot_be_looked_at_are_all_named(gcp_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    gcp_field.launch("l1")
+    (entry,) = service.entries(gcp_field.paths)
+    journal_of(gcp_field.paths).write(replace(entry, launch_id="l0", options={"account": "closed-down"}))
+    _closed(gcp_field, monkeypatch)
+    (error,) = gcp_field.plan_reap().refused
+    assert "project elsewhere" in error.message
+    assert "project closed-down" in error.message
+    assert len(error.message.splitlines()) == 1
+    (service.launches(gcp_field.paths) / "l1.json").unlink()
+    with pytest.raises(Failure, match=r"project elsewhere.*project closed-down"):
+        gcp_field.plan_reap()
+
+
+def test_a_launch_without_a_journal_is_removed_where_it_was_found(gcp_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    gcp_field.launch("l1")
+    (entry,) = service.entries(gcp_field.paths)
+    (service.launches(gcp_field.paths) / "l1.json").unlink()
+    journal_of(gcp_field.paths).write(replace(entry, launch_id="l0", instances={}))
+    _closed(gcp_field, monkeypatch)
+    plan = gcp_field.plan("l1")
+    assert len(plan.unseen) == 1, "that something could not be looked at is told"
+    assert plan.refused == ()
+    gcp_field.remove(plan).require_nothing_left()
+    assert gcp_field.left() == []
+    with pytest.raises(UsageError, match="there is no launch l1") as caught:
+        gcp_field.plan("l1")
+    assert "project elsewhere" in caught.value.hint
 
 
 def test_calls_that_need_no_permission_of_ours_are_not_made(gcp_field: Field) -> None:

@@ -23,7 +23,7 @@ Asked = Mapping[Resource, bool]
 """What this process has asked the end of → whether that was just now, so that it is too early to ask again."""
 
 _OF_BAKE = re.compile(rf"{PREFIX}({tags.ID})(?:-check)?")
-"""The disk of a bake, which Packer makes without labels."""
+"""The disk of a bake, which Packer makes without labels: so it is called, and it is made from an image, as no disk with data is."""
 
 
 def resources(gcp: Gcp, launch_id: str | None, asked: Asked | None = None) -> Iterator[Resource]:
@@ -85,7 +85,7 @@ def _filter(kind: Kind, launch_id: str | None) -> str:
 def _resource(kind: Kind, item: Any, asked: Asked) -> Resource | None:
     """None for what only looks like ours."""
     found, owner = tags_of(item), _owner(kind, item)
-    of_bake = _OF_BAKE.fullmatch(item.name) if kind is DISK and not found else None
+    of_bake = _OF_BAKE.fullmatch(item.name) if kind is DISK and not found and item.source_image else None
     if of_bake:
         launch_id = f"{BAKE}{of_bake[1]}"
         expires: int | None = int(_seconds(item.creation_timestamp)) + LIFETIME_S

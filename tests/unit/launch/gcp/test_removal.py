@@ -52,6 +52,8 @@ def foreign(field: Field) -> list[str]:
     _insert(field, _instance("theirs", theirs, disk_labels=theirs))
     _insert(field, _instance("goldbake-l1-9", {}, disk_labels={"team": "x"}))
     _insert(field, _instance("goldbake-management", {}))  # ten letters, as an id has
+    data = compute_v1.Disk(name="goldbake-backup2345", size_gb=10)  # ten letters and digits, as an id has, and somebody's data on it
+    field.gcp.client(compute_v1.DisksClient).insert_unary(project=field.gcp.project, zone=ZONES[0], disk_resource=data)
     rules = field.gcp.client(compute_v1.FirewallsClient)
     for name, description in (("goldbake-l1-theirs", "not JSON"), ("goldbake-theirs", json.dumps(theirs)), ("goldbake-list", "[]")):
         rule = compute_v1.Firewall(name=name, description=description, allowed=[compute_v1.Allowed(I_p_protocol="tcp", ports=["22"])])

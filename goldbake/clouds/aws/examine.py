@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,15 +13,13 @@ from goldbake import proc
 from goldbake.clouds.aws import permissions, quotas
 from goldbake.clouds.aws.errors import failure
 from goldbake.clouds.aws.session import Aws
+from goldbake.clouds.examine import Look, Region, clock, refused, taken
 from goldbake.clouds.failure import Failure
 from goldbake.config import base_images
 from goldbake.config.model import Os
-from goldbake.errors import Exit, MissingError
+from goldbake.errors import MissingError
 from goldbake.finding import Finding
 
-SKEW_S = 300
-"""EC2 refuses a request whose signature is older or newer than this: 5 minutes."""
-_NOTED_S = 60
 _PLUGIN = "session-manager-plugin"
 _PLUGIN_PAGE = "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html"
 
@@ -40,15 +36,7 @@ class Bake:
     session_manager: bool = False
 
 
-@dataclass(frozen=True)
-class _Region:
-    """What is looked at in one region."""
-
-    name: str
-    types: tuple[str, ...]
-    """Types of a launch: all of them must work when a person named them, else one is enough."""
-    strict: bool
-    bakes: tuple[Bake, ...]
+_Region = Region[str, Bake]
 
 
 def examine(
@@ -73,7 +61,7 @@ def _rows(
     try:
         aws = given or Aws()
     except MissingError as error:
-        yield Finding("AWS credentials", error.message, error.hint)
+        yield refused("AWS", error)
         return
     wanted = tuple(dict.fromkeys([*regions, *(bake.region for bake in bakes)])) or ((aws.region,) if aws.region else ())
     if not wanted:
@@ -87,45 +75,29 @@ def _rows(
     if any(bake.session_manager for bake in bakes):
         found = proc.find(_PLUGIN)
         yield Finding(_PLUGIN, str(found)) if found else Finding(_PLUGIN, "missing", f"install it: {_PLUGIN_PAGE}")
-    looks: list[Callable[[], list[Finding]]] = []
+    looks: list[Look] = []
     for name in wanted:
         if name not in enabled:
             close = ", ".join(region for region in enabled if region.split("-")[0] == name.split("-")[0]) or ", ".join(enabled)
             fix = f"one of {close}; others are enabled at https://console.aws.amazon.com/billing/home#/account"
             yield Finding("AWS region", f"{name} does not exist, or is not enabled for this account", fix)
             continue
-        here = _Region(
-            name, tuple(types) if name in regions or not regions else (), strict, tuple(bake for bake in bakes if bake.region == name)
-        )
-        looks += _looks(aws, here, first=not looks)
-    with ThreadPoolExecutor(8, thread_name_prefix="doctor") as pool:
-        for found_rows in pool.map(lambda look: look(), looks):
-            yield from found_rows
+        looks += _looks(aws, _Region.of(name, regions, types, bakes, strict=strict), first=not looks)
+    yield from taken(looks)
 
 
-def _looks(aws: Aws, here: _Region, *, first: bool) -> list[Callable[[], list[Finding]]]:
-    """What is looked at in a region, each as a call that answers rows. Permissions are the account's, and tried in the first one."""
-    looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = []
+def _looks(aws: Aws, here: _Region, *, first: bool) -> Iterator[Look]:
+    """What is looked at in a region. Permissions are the account's, and tried in the first one."""
     kind = next(iter([*here.types, *(bake.instance_type for bake in here.bakes)]), "t3.micro")
     if first:
-        looks.append(("permissions", lambda: permissions.examine(aws, here.name, image=_some_base(aws, here), instance_type=kind, vpc="")))
-    looks += [
-        ("network", lambda: _network(aws, here)),
-        ("base image", lambda: _base_images(aws, here)),
-        ("types", lambda: _offerings(aws, here)),
-        ("quotas", lambda: _quotas(aws, here)),
-    ]
-    return [_caught(what, here.name, look) for what, look in looks]
-
-
-def _caught(what: str, region: str, look: Callable[[], Iterable[Finding]]) -> Callable[[], list[Finding]]:
-    def run() -> list[Finding]:
-        try:
-            return list(look())
-        except Failure as error:
-            return [Finding(f"{what} {region}", error.message, error.hint)]
-
-    return run
+        yield (
+            f"permissions {here.name}",
+            lambda: permissions.examine(aws, here.name, image=_some_base(aws, here), instance_type=kind, vpc=""),
+        )
+    yield f"network {here.name}", lambda: _network(aws, here)
+    yield f"base image {here.name}", lambda: _base_images(aws, here)
+    yield f"types {here.name}", lambda: _offerings(aws, here)
+    yield f"quotas {here.name}", lambda: _quotas(aws, here)
 
 
 def _identity(aws: Aws, region: str, now: Callable[[], float]) -> tuple[list[Finding], tuple[str, ...]]:
@@ -133,31 +105,17 @@ def _identity(aws: Aws, region: str, now: Callable[[], float]) -> tuple[list[Fin
     try:
         who = aws.sts(region, once=True).get_caller_identity()
         rows = [Finding("AWS credentials", f"{who['Arn']} in account {who['Account']}")]
-        rows += _clock(who["ResponseMetadata"]["HTTPHeaders"].get("date", ""), now())
+        rows += clock("AWS", who["ResponseMetadata"]["HTTPHeaders"].get("date", ""), now())
         return rows, aws.regions(region, once=True)
     except ClientError as error:
         # A wrong clock is a common reason of a signature that is not accepted: the answer has AWS's time.
         headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        clock = [row for row in _clock(headers.get("date", ""), now()) if not row.good]
-        return [_at_the_door(failure(error, doing="say who this is", region=region)), *clock], ()
+        wrong = [row for row in clock("AWS", headers.get("date", ""), now()) if not row.good]
+        return [refused("AWS", failure(error, doing="say who this is", region=region)), *wrong], ()
     except BotoCoreError as error:
-        return [_at_the_door(failure(error, doing="say who this is", region=region))], ()
+        return [refused("AWS", failure(error, doing="say who this is", region=region))], ()
     except Failure as error:
-        return [*rows, _at_the_door(error)], ()
-
-
-def _at_the_door(error: Failure) -> Finding:
-    return Finding("AWS credentials" if error.exit_code is Exit.MISSING else "AWS", error.message, error.hint)
-
-
-def _clock(date: str, now: float) -> Iterator[Finding]:
-    try:
-        ahead = now - parsedate_to_datetime(date).timestamp()
-    except ValueError:  # a proxy or a stand-in that says none
-        return
-    state = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} AWS"
-    fix = "set it: `timedatectl set-ntp true`; AWS refuses requests that are 5 minutes off"
-    yield Finding("clock", state, fix if abs(ahead) > _NOTED_S else "", required=abs(ahead) > SKEW_S)
+        return [*rows, refused("AWS", error)], ()
 
 
 def _network(aws: Aws, here: _Region) -> Iterator[Finding]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from azure.core.exceptions import AzureError
@@ -21,15 +19,13 @@ from goldbake.clouds.azure.errors import failure
 from goldbake.clouds.azure.resources import is_gone, parts
 from goldbake.clouds.azure.role import PROVIDERS, SCHEDULES
 from goldbake.clouds.azure.session import Azure
+from goldbake.clouds.examine import Look, Region, clock, refused, taken
 from goldbake.clouds.failure import Failure
 from goldbake.config import base_images
 from goldbake.config.model import Os
 from goldbake.errors import Exit, MissingError
 from goldbake.finding import Finding
 
-SKEW_S = 300
-"""Entra ID refuses a certificate's assertion, and Azure a token, of a clock that is off by more than this: 5 minutes."""
-_NOTED_S = 60
 _GOOD = ("enabled", "warned", "pastdue")
 """States of a subscription in which things can be made; the last two only for some time."""
 _BILLING = "https://portal.azure.com/#view/Microsoft_Azure_Billing/SubscriptionsBladeV2"
@@ -53,15 +49,7 @@ class Bake:
     """Whether the build VM is to have a managed identity."""
 
 
-@dataclass(frozen=True)
-class _Region:
-    """What is looked at in one region."""
-
-    name: str
-    types: tuple[str, ...]
-    """Sizes of a launch: all of them must work when a person named them, else one is enough."""
-    strict: bool
-    bakes: tuple[Bake, ...]
+_Region = Region[str, Bake]
 
 
 def examine(
@@ -95,18 +83,17 @@ def _rows(
         azure = given or Azure(subscription)
         yield _identity(azure)
     except (MissingError, Failure) as error:
-        yield Finding("Azure credentials" if error.exit_code is Exit.MISSING else "Azure", error.message, error.hint)
+        yield refused("Azure", error)
         return
     rows, known = _subscription(azure, now)
     yield from rows
     if not known:
         return
     groups = sorted({bake.group for bake in bakes})
-    looks: list[Callable[[], list[Finding]]] = [
-        _caught("providers", "", lambda: _providers(azure)),
-        _caught(
-            "permissions", "", lambda: permissions.examine(azure, gallery_groups=groups, identity=any(bake.identity for bake in bakes))
-        ),
+    identity = any(bake.identity for bake in bakes)
+    looks: list[Look] = [
+        ("providers", lambda: _providers(azure)),
+        ("permissions", lambda: permissions.examine(azure, gallery_groups=groups, identity=identity)),
     ]
     for name in dict.fromkeys([*regions, *(bake.region for bake in bakes)]):
         if name not in known:
@@ -114,37 +101,19 @@ def _rows(
             fix = f"one of {close}; `az account list-locations --output table` has all"
             yield Finding("Azure region", f"{name} does not exist, or not for this subscription", fix)
             continue
-        here = _Region(
-            name, tuple(types) if name in regions or not regions else (), strict, tuple(bake for bake in bakes if bake.region == name)
-        )
-        looks += _looks(azure, here)
-    with ThreadPoolExecutor(8, thread_name_prefix="doctor") as pool:
-        for found_rows in pool.map(lambda look: look(), looks):
-            yield from found_rows
+        looks += _looks(azure, _Region.of(name, regions, types, bakes, strict=strict))
+    yield from taken(looks)
 
 
-def _looks(azure: Azure, here: _Region) -> list[Callable[[], list[Finding]]]:
-    """What is looked at in a region, each as a call that answers rows."""
+def _looks(azure: Azure, here: _Region) -> Iterator[Look]:
+    """What is looked at in a region."""
     builds = {
         size: any(bake.trusted_launch for bake in here.bakes if bake.vm_size == size) for size in (bake.vm_size for bake in here.bakes)
     }
-    looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
-        ("gallery", lambda: _galleries(azure, here)),
-        ("subnet", lambda: _subnets(azure, here)),
-        ("base image", lambda: _base_images(azure, here)),
-        ("sizes", lambda: offers.examine(azure, here.name, launches=here.types, builds=builds, strict=here.strict)),
-    ]
-    return [_caught(what, here.name, look) for what, look in looks]
-
-
-def _caught(what: str, region: str, look: Callable[[], Iterable[Finding]]) -> Callable[[], list[Finding]]:
-    def run() -> list[Finding]:
-        try:
-            return list(look())
-        except Failure as error:
-            return [Finding(f"{what} {region}".rstrip(), error.message, error.hint)]
-
-    return run
+    yield f"gallery {here.name}", lambda: _galleries(azure, here)
+    yield f"subnet {here.name}", lambda: _subnets(azure, here)
+    yield f"base image {here.name}", lambda: _base_images(azure, here)
+    yield f"sizes {here.name}", lambda: offers.examine(azure, here.name, launches=here.types, builds=builds, strict=here.strict)
 
 
 def _identity(azure: Azure) -> Finding:
@@ -178,7 +147,7 @@ def _subscription(azure: Azure, now: Callable[[], float]) -> tuple[list[Finding]
         good = state.lower() in _GOOD
         name = f"{found.display_name} ({azure.subscription})"
         fix = "" if good else f"an administrator can enable it again at {_BILLING}, or set AZURE_SUBSCRIPTION_ID to another"
-        rows = [Finding("Azure subscription", f"{name}: {state}", fix), *_clock(dates[0] if dates else "", now())]
+        rows = [Finding("Azure subscription", f"{name}: {state}", fix), *clock("Azure", dates[0] if dates else "", now())]
         places = calls.list_locations(azure.subscription)
         known = tuple(sorted(str(place.name) for place in places if _is_physical(place)))
         return rows, known if good else ()
@@ -194,16 +163,6 @@ def _subscription(azure: Azure, now: Callable[[], float]) -> tuple[list[Finding]
 
 def _is_physical(place: Any) -> bool:
     return (word(getattr(place.metadata, "region_type", None)) or "Physical") == "Physical"
-
-
-def _clock(date: str, now: float) -> Iterator[Finding]:
-    try:
-        ahead = now - parsedate_to_datetime(date).timestamp()
-    except ValueError:  # a proxy or a stand-in that says none
-        return
-    state = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Azure"
-    fix = "set it: `timedatectl set-ntp true`; Azure refuses tokens of a clock that is 5 minutes off"
-    yield Finding("clock", state, fix if abs(ahead) > _NOTED_S else "", required=abs(ahead) > SKEW_S)
 
 
 def _providers(azure: Azure) -> Iterator[Finding]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +14,7 @@ import google.oauth2.service_account
 from google.cloud import billing_v1, service_usage_v1
 
 from goldbake import proc
+from goldbake.clouds.examine import Look, Region, taken
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.clouds.gcp import networks, permissions, quotas
 from goldbake.clouds.gcp.errors import RAISED, failure
@@ -58,15 +58,8 @@ class Bake:
     service_account: bool = False
 
 
-@dataclass(frozen=True)
-class _Region:
+class _Region(Region[MachineType, Bake]):
     """What is looked at in one region."""
-
-    name: str
-    types: tuple[MachineType, ...]
-    """Types of a launch: all of them must work when a person named them, else one is enough."""
-    strict: bool
-    bakes: tuple[Bake, ...]
 
     @property
     def builds(self) -> tuple[MachineType, ...]:
@@ -147,28 +140,16 @@ def _of_project(
         *((Purpose.IAP,) if with_iap else ()),
         *((Purpose.SERVICE_ACCOUNT,) if any(bake.service_account for bake in bakes) else ()),
     )
-    looks = [
-        _caught("APIs", lambda: _apis(gcp, with_iap=with_iap)),
-        _caught("billing", lambda: _billing(gcp)),
-        _caught("permissions", lambda: permissions.examine(gcp, purposes)),
-        _caught("base image", lambda: _base_images(gcp, bakes)),
-        _caught("types", lambda: _offers(gcp, places)),
-        _caught("quotas", lambda: _quotas(gcp, places, everywhere)),
-        *(_caught(f"network {here.name}", partial(_network, gcp, here)) for here in places),
+    looks: list[Look] = [
+        ("APIs", lambda: _apis(gcp, with_iap=with_iap)),
+        ("billing", lambda: _billing(gcp)),
+        ("permissions", lambda: permissions.examine(gcp, purposes)),
+        ("base image", lambda: _base_images(gcp, bakes)),
+        ("types", lambda: _offers(gcp, places)),
+        ("quotas", lambda: _quotas(gcp, places, everywhere)),
+        *((f"network {here.name}", partial(_network, gcp, here)) for here in places),
     ]
-    with ThreadPoolExecutor(8, thread_name_prefix="doctor") as pool:
-        for rows in pool.map(lambda look: look(), looks):
-            yield from rows
-
-
-def _caught(what: str, look: Callable[[], Iterable[Finding]]) -> Callable[[], list[Finding]]:
-    def run() -> list[Finding]:
-        try:
-            return list(look())
-        except Failure as error:
-            return [Finding(what, error.message, error.hint)]
-
-    return run
+    yield from taken(looks)
 
 
 def _who(gcp: Gcp) -> str:

@@ -97,8 +97,8 @@ def _rows(
             yield Finding("Google credentials", error.message, error.hint)
             return
         here = tuple(bake for bake in bakes if (bake.project or (own.project if own else "")) == name)
-        places = [*regions, *(bake.region for bake in here)] if own and own.project == name else [bake.region for bake in here]
-        yield from _of_project(gcp, tuple(dict.fromkeys(places)), types, here, strict)
+        of_launches = gcp is own
+        yield from _of_project(gcp, regions if of_launches else (), types if of_launches else (), here, strict)
 
 
 def _project(given: Gcp | None) -> tuple[Gcp | None, Finding]:
@@ -111,9 +111,10 @@ def _project(given: Gcp | None) -> tuple[Gcp | None, Finding]:
 
 
 def _of_project(
-    gcp: Gcp, regions: Sequence[str], types: tuple[MachineType, ...], bakes: tuple[Bake, ...], strict: bool
+    gcp: Gcp, launches: Sequence[str], types: tuple[MachineType, ...], bakes: tuple[Bake, ...], strict: bool
 ) -> Iterator[Finding]:
     yield Finding("Google credentials", f"{_who(gcp)}, project {gcp.project}")
+    regions = tuple(dict.fromkeys([*launches, *(bake.region for bake in bakes)]))
     with_iap = any(bake.network.iap for bake in bakes)
     if with_iap:
         found = proc.find("gcloud")
@@ -131,10 +132,10 @@ def _of_project(
         there = region_names(gcp)
     except Failure as error:
         yield Finding("regions", error.message, error.hint)
-        there = tuple(regions)
+        there = regions
     for name in [name for name in regions if name not in there]:
         yield Finding(f"region {name}", "does not exist", f"one of {near(name, there)}")
-    places = [_Region(name, types, strict, tuple(bake for bake in bakes if bake.region == name)) for name in regions if name in there]
+    places = [_Region.of(name, launches, types, bakes, strict=strict) for name in regions if name in there]
     purposes = (
         *permissions.ALWAYS,
         *((Purpose.IAP,) if with_iap else ()),
@@ -244,7 +245,7 @@ def _quotas(gcp: Gcp, places: Sequence[_Region], everywhere: Mapping[str, Value]
         enough = any(all(row.good for kind, spot, row in rows if kind == wanted and not spot) for wanted in here.types)
         for kind, spot, row in {row.state: (kind, spot, row) for kind, spot, row in rows}.values():
             on_spot = any(bake.spot for bake in here.bakes if machine_type(bake.machine_type) == kind)
-            needed = (kind in here.builds and not on_spot) or here.strict or not enough
+            needed = (kind in here.builds and not on_spot) or (kind in here.types and (here.strict or not enough))
             yield Finding(row.what, row.state, row.fix, required=row.required and not spot and needed)
 
 

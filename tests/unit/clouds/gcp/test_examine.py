@@ -215,6 +215,21 @@ def test_several_regions_are_each_looked_at(gcp: Gcp) -> None:
     assert {f"network {HOME}", f"network {ABROAD}", f"type {HOME}", f"type {ABROAD}"} <= {row.what for row in rows}
 
 
+def test_types_of_a_launch_count_where_it_goes_and_not_where_bakes_are_made(fake_gcp: FakeGcp, gcp: Gcp) -> None:
+    fake_gcp.book.quotas[HOME, "NVIDIA_L4_GPUS"] = 0.0
+    rows = _look(gcp, regions=[ABROAD], bakes=[BAKE], strict=True)
+    assert _bad(rows) == []
+    told = {(row.what, row.state.partition(":")[0]) for row in rows if row.what in (f"type {HOME}", f"type {ABROAD}", f"quota {HOME}")}
+    assert told == {(f"type {HOME}", "n2-standard-4"), (f"type {ABROAD}", "g2-standard-4"), (f"quota {HOME}", "N2_CPUS")}
+
+
+def test_a_bake_on_spot_alone_in_its_region_needs_no_quota_on_demand(fake_gcp: FakeGcp, gcp: Gcp) -> None:
+    fake_gcp.book.quotas[HOME, "NVIDIA_T4_GPUS"] = 0.0
+    rows = _look(gcp, regions=[ABROAD], bakes=[Bake(HOME, T4, Os.DEBIAN_12, spot=True)])
+    assert [row.state.partition(":")[0] for row in rows if not row.good] == ["NVIDIA_T4_GPUS"]
+    assert _bad(rows) == []
+
+
 def test_a_network_without_a_subnet_here_is_told_with_what_there_is(gcp: Gcp) -> None:
     row = _only(_look(gcp, bakes=[Bake(HOME, "n2-standard-4", Os.DEBIAN_12, network=Network(subnet="builds"))]), f"network {HOME}")
     assert "no subnet builds here (there is: default)" in row.state

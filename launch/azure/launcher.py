@@ -223,13 +223,13 @@ class AzureLauncher:
         """One VM, or a scale set of them, at one place. Raises Failure, with nothing left, when none was started."""
         ground, size, named = self._grounds[place.region], self._kind(place), requests.name(spec, numbers, place)
         what = Try(group, named, SET if self._is_set(spec) else MACHINE, size, place, len(numbers))
-        given = (spec, self._options, ground.image, ground.size(size), site, place, named, self._key)
+        wanted = requests.Wanted(spec, self._options, ground.image, ground.size(size), site, place, named, self._key)
         with self._mutex:
             self._made.setdefault(spec.launch_id, {})[named] = what.kind
         if what.kind is MACHINE:
-            found, missing = [self._tries.one(what, requests.machine(*given))], None
+            found, missing = [self._tries.one(what, requests.machine(wanted))], None
         else:
-            found, missing = self._tries.many(what, requests.scale_set(*given, what.count))
+            found, missing = self._tries.many(what, requests.scale_set(wanted, what.count))
         return Created(self._described(spec, numbers, found, group), missing)
 
     def _schedule(self, spec: LaunchSpec, group: str, region: str, instances: Sequence[Instance]) -> None:

@@ -84,6 +84,21 @@ class Site:
     rules: str = ""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A machine that is to be: a VM of its own, or each of a scale set."""
+
+    spec: LaunchSpec
+    options: CloudOptions
+    image: ImageVersion
+    size: Size
+    site: Site
+    place: Place
+    name: str
+    """Of the VM or of the scale set."""
+    public_key: str
+
+
 def group_name(launch_id: str) -> str:
     """The resource group that a launch makes for itself."""
     return f"{PREFIX}{launch_id}"
@@ -122,30 +137,18 @@ def require_sense(options: CloudOptions, image: ImageVersion) -> None:
         )
 
 
-def machine(
-    spec: LaunchSpec, options: CloudOptions, image: ImageVersion, size: Size, site: Site, place: Place, named: str, public_key: str
-) -> dict[str, Any]:
+def machine(wanted: Wanted) -> dict[str, Any]:
     """One VM. What is made with it, the disk, the interface and the address, carries the tags and goes with it."""
-    profile = _profile(spec, options, image, size, site, place, named, public_key)
-    profile["hardwareProfile"] = {"vmSize": size.name}
-    profile["storageProfile"]["osDisk"]["name"] = f"{named}-os"
-    profile["osProfile"]["computerName"] = named
-    return _resource(spec, options, image, place, profile)
+    profile = _profile(wanted)
+    profile["hardwareProfile"] = {"vmSize": wanted.size.name}
+    profile["storageProfile"]["osDisk"]["name"] = f"{wanted.name}-os"
+    profile["osProfile"]["computerName"] = wanted.name
+    return _resource(wanted, profile)
 
 
-def scale_set(
-    spec: LaunchSpec,
-    options: CloudOptions,
-    image: ImageVersion,
-    size: Size,
-    site: Site,
-    place: Place,
-    named: str,
-    public_key: str,
-    count: int,
-) -> dict[str, Any]:
+def scale_set(wanted: Wanted, count: int) -> dict[str, Any]:
     """Many of the same VM, which is a VM like any other: that is what Flexible means."""
-    profile = _profile(spec, options, image, size, site, place, named, public_key)
+    profile = _profile(wanted)
     profile["osProfile"]["computerNamePrefix"] = USER
     properties = {
         "orchestrationMode": "Flexible",
@@ -153,41 +156,33 @@ def scale_set(
         "singlePlacementGroup": False,
         "virtualMachineProfile": profile,
     }
-    body = _resource(spec, options, image, place, properties)
-    return body | {"sku": {"name": size.name, "tier": "Standard", "capacity": count}}
+    return _resource(wanted, properties) | {"sku": {"name": wanted.size.name, "tier": "Standard", "capacity": count}}
 
 
-def _resource(spec: LaunchSpec, options: CloudOptions, image: ImageVersion, place: Place, properties: dict[str, Any]) -> dict[str, Any]:
-    body: dict[str, Any] = {"location": place.region, "tags": spec.tags(), "properties": properties}
+def _resource(wanted: Wanted, properties: dict[str, Any]) -> dict[str, Any]:
+    place, identity = wanted.place, wanted.options.identity
+    body: dict[str, Any] = {"location": place.region, "tags": wanted.spec.tags(), "properties": properties}
     if place.zone:
         body["zones"] = [place.zone.removeprefix(f"{place.region}-")]
-    if image.plan:
-        body["plan"] = dict(image.plan)
-    if options.identity == SYSTEM:
+    if wanted.image.plan:
+        body["plan"] = dict(wanted.image.plan)
+    if identity == SYSTEM:
         body["identity"] = {"type": "SystemAssigned"}
-    elif options.identity:
-        body["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {options.identity: {}}}
+    elif identity:
+        body["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}
     return body
 
 
-def _profile(
-    spec: LaunchSpec,
-    options: CloudOptions,
-    image: ImageVersion,
-    size: Size,
-    site: Site,
-    place: Place,
-    named: str,
-    public_key: str,
-) -> dict[str, Any]:
+def _profile(wanted: Wanted) -> dict[str, Any]:
     """What both ways have in common."""
+    size, image = wanted.size, wanted.image
     disk: dict[str, Any] = {
         "createOption": "FromImage",
         "deleteOption": "Delete",
         "managedDisk": {"storageAccountType": "Premium_LRS" if size.premium else "StandardSSD_LRS"},
     }
-    if options.disk_gib:
-        disk["diskSizeGB"] = options.disk_gib
+    if wanted.options.disk_gib:
+        disk["diskSizeGB"] = wanted.options.disk_gib
     storage: dict[str, Any] = {"imageReference": {"id": image.id}, "osDisk": disk}
     if size.controller:
         storage["diskControllerType"] = size.controller
@@ -196,41 +191,41 @@ def _profile(
         "osProfile": {
             "adminUsername": USER,
             # Never userData: any process on the machine and whoever may read the VM would read the PAT (docs/adr/0011).
-            "customData": base64.b64encode(spec.user_data.reveal().encode()).decode(),
+            "customData": base64.b64encode(wanted.spec.user_data.reveal().encode()).decode(),
             "linuxConfiguration": {
                 "disablePasswordAuthentication": True,
-                "ssh": {"publicKeys": [{"path": f"/home/{USER}/.ssh/authorized_keys", "keyData": public_key}]},
+                "ssh": {"publicKeys": [{"path": f"/home/{USER}/.ssh/authorized_keys", "keyData": wanted.public_key}]},
             },
         },
         "networkProfile": {
             "networkApiVersion": _NETWORK_API,
-            "networkInterfaceConfigurations": [_interface(spec, options, size, site, named)],
+            "networkInterfaceConfigurations": [_interface(wanted)],
         },
         "diagnosticsProfile": {"bootDiagnostics": {"enabled": True}},  # in storage of Azure's own: it is the serial console
     }
     if image.trusted:  # without Secure Boot: Azure's firmware trusts no key of ours
         found["securityProfile"] = {"securityType": TRUSTED, "uefiSettings": {"secureBootEnabled": False, "vTpmEnabled": True}}
-    if place.spot:
+    if wanted.place.spot:
         # What is taken back is deleted, not kept at the price of its disk; and it may cost as much as on demand, never more.
         found |= {"priority": "Spot", "evictionPolicy": "Delete", "billingProfile": {"maxPrice": -1.0}}
     return found
 
 
-def _interface(spec: LaunchSpec, options: CloudOptions, size: Size, site: Site, named: str) -> dict[str, Any]:
-    address: dict[str, Any] = {"primary": True, "subnet": {"id": site.subnet}}
-    if options.public_address:
+def _interface(wanted: Wanted) -> dict[str, Any]:
+    address: dict[str, Any] = {"primary": True, "subnet": {"id": wanted.site.subnet}}
+    if wanted.options.public_address:
         address["publicIPAddressConfiguration"] = {
-            "name": f"{named}-ip",
-            "tags": spec.tags(),
+            "name": f"{wanted.name}-ip",
+            "tags": wanted.spec.tags(),
             "sku": {"name": "Standard", "tier": "Regional"},
             "properties": {"deleteOption": "Delete"},
         }
     said: dict[str, Any] = {
         "primary": True,
         "deleteOption": "Delete",
-        "enableAcceleratedNetworking": size.accelerated,
+        "enableAcceleratedNetworking": wanted.size.accelerated,
         "ipConfigurations": [{"name": "agent", "properties": address}],
     }
-    if site.rules:
-        said["networkSecurityGroup"] = {"id": site.rules}
-    return {"name": f"{named}-nic", "tags": spec.tags(), "properties": said}
+    if wanted.site.rules:
+        said["networkSecurityGroup"] = {"id": wanted.site.rules}
+    return {"name": f"{wanted.name}-nic", "tags": wanted.spec.tags(), "properties": said}

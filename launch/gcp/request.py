@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from google.cloud import compute_v1
 
@@ -80,13 +81,7 @@ def instance(
         machine_type=f"zones/{place.zone}/machineTypes/{kind.name}",
         disks=[_disk(spec, options, kind, f"zones/{place.zone}/diskTypes/")],
         guest_accelerators=_accelerators(kind, f"zones/{place.zone}/acceleratorTypes/"),
-        labels=spec.tags(),
-        metadata=_metadata(spec, options),
-        network_interfaces=[_interface(options, ground)],
-        scheduling=_scheduling(kind, place, seconds),
-        service_accounts=_identity(options),
-        tags=compute_v1.Tags(items=[tag(spec)]),
-        shielded_instance_config=_shielded(spec),
+        **_machine(spec, options, ground, place, kind, seconds),
     )
 
 
@@ -109,13 +104,7 @@ def bulk(
             machine_type=kind.name,
             disks=[_disk(spec, options, kind, "")],
             guest_accelerators=_accelerators(kind, ""),
-            labels=spec.tags(),
-            metadata=_metadata(spec, options),
-            network_interfaces=[_interface(options, ground)],
-            scheduling=_scheduling(kind, place, seconds),
-            service_accounts=_identity(options),
-            tags=compute_v1.Tags(items=[tag(spec)]),
-            shielded_instance_config=_shielded(spec),
+            **_machine(spec, options, ground, place, kind, seconds),
         ),
     )
 
@@ -132,6 +121,19 @@ def require_sense(spec: LaunchSpec, options: CloudOptions, image: compute_v1.Ima
         raise UsageError(
             f"--disk {options.disk_gib} is smaller than the image's {image.disk_size_gb} GiB", hint=f"--disk {image.disk_size_gb} or more"
         )
+
+
+def _machine(spec: LaunchSpec, options: CloudOptions, ground: Ground, place: Place, kind: MachineType, seconds: int) -> dict[str, Any]:
+    """What both ways have in common."""
+    return {
+        "labels": spec.tags(),
+        "metadata": _metadata(spec, options),
+        "network_interfaces": [_interface(options, ground)],
+        "scheduling": _scheduling(kind, place, seconds),
+        "service_accounts": _identity(options),
+        "tags": compute_v1.Tags(items=[tag(spec)]),
+        "shielded_instance_config": _shielded(spec),
+    }
 
 
 def _disk(spec: LaunchSpec, options: CloudOptions, kind: MachineType, types: str) -> compute_v1.AttachedDisk:

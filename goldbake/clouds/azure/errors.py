@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
@@ -49,6 +50,7 @@ _NOISE = re.compile(
     re.DOTALL,
 )
 _TOO_MANY = 429
+_POINTS_INSIDE = "see inner error"
 _LONGEST = 600
 """Characters of Azure's words in a message: some refusals list every size that there is."""
 
@@ -136,8 +138,16 @@ def best(found: Sequence[Said]) -> Said:
     generic = [said for said in found if said.code not in _WRAPPING]
     for chosen in (known, other, generic):
         if chosen:
-            return max(chosen, key=lambda said: said.depth)
+            return _with_inner(max(chosen, key=lambda said: said.depth), found)
     return found[0]
+
+
+def _with_inner(said: Said, found: Sequence[Said]) -> Said:
+    """With the words of the innermost one behind it, where it says itself that they tell more: the names of an offer, for one."""
+    inner = max(found, key=lambda one: one.depth)
+    if _POINTS_INSIDE not in said.words.lower() or inner.depth <= said.depth:
+        return said
+    return replace(said, words=f"{said.words.rstrip()} {inner.words}")
 
 
 def _failure(row: Refusal | None, told: Said, what: str, place: str) -> Failure:

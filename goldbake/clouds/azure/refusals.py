@@ -283,6 +283,26 @@ WORDED = (
         ),
     ),
     Worded(
+        "failed to retrieve a token from the included credentials",
+        Refusal(
+            "ClientAuthenticationError",
+            Scope.ACCOUNT,
+            "There are no credentials of Azure here.",
+            "run `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
+            "azure-identity, its chain of credentials",
+        ),
+    ),
+    Worded(
+        "Unable to get authority configuration",
+        Refusal(
+            "ClientAuthenticationError",
+            Scope.ACCOUNT,
+            "There is no such directory (tenant), or its sign-in does not answer.",
+            "correct AZURE_TENANT_ID; if it is right, run the same command later",
+            "msal, authority.py",
+        ),
+    ),
+    Worded(
         "CERTIFICATE_VERIFY_FAILED",
         Refusal(
             "ServiceRequestError",

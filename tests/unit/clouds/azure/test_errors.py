@@ -391,6 +391,32 @@ def test_an_unknown_code_of_the_directory_is_about_credentials_all_the_same() ->
     assert "az login" in found.hint
 
 
+def test_a_chain_in_which_nobody_has_credentials_says_that_there_are_none() -> None:
+    tried = "Attempted credentials:\n\tEnvironmentCredential: EnvironmentCredential authentication unavailable.\n\tAzureCliCredential: Azure CLI not found"
+    found = _failure(
+        ClientAuthenticationError(message=f"DefaultAzureCredential failed to retrieve a token from the included credentials.\n{tried}")
+    )
+    assert (found.code, found.scope, found.exit_code) == ("ClientAuthenticationError", Scope.ACCOUNT, Exit.MISSING)
+    assert "There are no credentials of Azure here" in found.message
+    assert found.hint.startswith("run `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET")
+
+
+def test_a_directory_that_is_not_there_is_no_wrong_secret() -> None:
+    said = "Authentication failed: Unable to get authority configuration for https://login.microsoftonline.com/x. Authority would typically be …"
+    found = _failure(ClientAuthenticationError(message=said))
+    assert "There is no such directory (tenant), or its sign-in does not answer" in found.message
+    assert found.hint.startswith("correct AZURE_TENANT_ID")
+
+
+def test_a_refusal_that_points_to_the_errors_inside_shows_them() -> None:
+    offer = "Offer with PublisherId: 'canonical', OfferId: 'pro' cannot be purchased due to validation errors."
+    outer = "Marketplace purchase eligibilty check returned errors. See inner errors for details. "
+    answer = {"code": "MarketplacePurchaseEligibilityFailed", "message": outer, "details": [{"code": "BadRequest", "message": offer}]}
+    found = _failure(with_body(400, {"error": answer}))
+    assert found.code == "MarketplacePurchaseEligibilityFailed"
+    assert "PublisherId: 'canonical', OfferId: 'pro'" in found.message
+
+
 @pytest.mark.parametrize(
     ("error", "code", "scope", "exit_code", "hint"),
     [

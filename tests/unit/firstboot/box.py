@@ -124,7 +124,7 @@ class Box:
         self.write("usr/share/goldbake/manifest.json", json.dumps({"image": "gpu-agent", "agent": {"version": VERSION}}))
 
 
-def eventually(condition: Callable[[], object], timeout: float = 20.0) -> bool:
+def eventually(condition: Callable[[], object], timeout: float = 60.0) -> bool:
     """Whether something becomes true in time."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

@@ -38,14 +38,14 @@ class Service:
         assert self.child.stdout is not None
         self.lines.extend(iter(self.child.stdout.readline, ""))
 
-    def ready(self, timeout: float = 30.0) -> str:
+    def ready(self, timeout: float = 60.0) -> str:
         """The message to systemd. Raises TimeoutError."""
         self.notified.settimeout(timeout)
         return self.notified.recv(4096).decode()
 
-    def wait(self, timeout: float = 30.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         code = self.child.wait(timeout)
-        self._reader.join(10)
+        self._reader.join(60)
         return code
 
     def end(self) -> None:
@@ -102,7 +102,7 @@ def test_r25_sigterm_ends_the_session_at_the_service(registered: Box, service: S
         running.ready()
         assert len(service.state()["sessions"]) == 1
         running.child.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 0
+        assert running.wait() == 0
         assert service.state()["sessions"] == []
     assert any(request.method == "DELETE" and "/sessions/" in request.path for request in service.requests)
 
@@ -111,20 +111,22 @@ def test_r25_sigterm_to_all_of_the_service_ends_the_session_too(registered: Box,
     with started(registered) as running:
         running.ready()
         os.killpg(running.child.pid, signal.SIGTERM)
-        assert running.wait(20) == 0
+        assert running.wait() == 0
         assert eventually(lambda: service.state()["sessions"] == [])
 
 
 def test_r25_killed_without_a_word_it_waits_for_its_old_session_to_end(box: Box) -> None:
-    with SimulatedAzureDevOps(session_timeout=3) as service:
+    ahead = 0.0
+    with SimulatedAzureDevOps(now=lambda: time.time() + ahead) as service:
         box.seed({"organization": service.url, "pat": service.pat, "ca": service.ca_pem})
         assert box.boot() == 0
         with started(box) as running:
             running.ready()
         assert len(service.state()["sessions"]) == 1
         with started(box, environment={"SIMULATED_AGENT_PACE": "0.05"}) as running:
+            assert eventually(lambda: any("already exists" in line for line in running.lines))
+            ahead = 300.0  # the old session ends
             assert "READY=1" in running.ready()
-        assert any("already exists" in line for line in running.lines)
         assert len(service.state()["sessions"]) == 1
 
 
@@ -151,7 +153,7 @@ def test_r26_the_agent_comes_back_by_its_own_key_when_the_pat_is_revoked(registe
         with started(registered) as running:
             assert "READY=1" in running.ready()
             running.child.send_signal(signal.SIGTERM)
-            assert running.wait(20) == 0
+            assert running.wait() == 0
     assert [agent["id"] for agent in service.state()["agents"]] == [1]
 
 
@@ -183,7 +185,7 @@ def test_r24_a_listener_that_ends_by_itself_without_failure_ends_the_service(box
 def test_r27_a_listener_that_updates_itself_is_started_again(box: Box) -> None:
     replace(box, "[ ! -e updated ] || { echo updated; exit 5; }; touch updated; exit 3")
     with started(box) as running:
-        assert running.wait(30) == 5
+        assert running.wait() == 5
     assert running.lines == ["the agent updates itself\n", "updated\n"]
 
 
@@ -208,7 +210,7 @@ def test_r28_an_ephemeral_agent_does_one_job(box: Box, service: SimulatedAzureDe
     with started(box) as running:
         running.ready()
         job = service.queue_job("Default")
-        assert running.wait(60) == 64
+        assert running.wait() == 64
         assert service.job(job)["result"] == "succeeded"
 
 
@@ -216,8 +218,8 @@ def test_what_a_job_left_running_does_not_keep_the_service(box: Box) -> None:
     replace(box, "sleep 60 & exit 7")
     with started(box) as running:
         before = time.monotonic()
-        assert running.child.wait(30) == 7
-        assert time.monotonic() - before < 15
+        assert running.child.wait(60) == 7
+        assert time.monotonic() - before < 40  # of 60
 
 
 def test_sigterm_before_the_listener_listens_ends_it(box: Box) -> None:

@@ -96,7 +96,7 @@ def test_r21_an_nvidia_smi_that_hangs_ends_in_time(box: Box) -> None:
     before = time.monotonic()
     with pytest.raises(gpu.Problem, match="did not end in time"):
         gpu.check(box.settings)
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - before < 40  # of 60
 
 
 def test_r21_the_gate_of_later_boots_says_why_it_is_closed(box: Box) -> None:

@@ -31,9 +31,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def settings() -> Settings:
-    made = Settings()
-    made.answer_s = 1.5
-    return made
+    return Settings()
 
 
 @pytest.fixture
@@ -89,7 +87,8 @@ TRANSIENT = [
 def test_r15_each_failure_has_its_class(
     settings: Settings, wanted: Input, service: SimulatedAzureDevOps, action: Action, path: str, kind: str | tuple[str, ...]
 ) -> None:
-    service.fault(Fault(action, path=path, times=0, seconds=4))
+    settings.answer_s = 1.0 if action is Action.HANG else 60.0
+    service.fault(Fault(action, path=path, times=0, seconds=60))
     found = problem(settings, wanted)
     assert found.kind in ((kind,) if isinstance(kind, str) else kind)
     assert found.permanent == ((action, path, kind) in PERMANENT)
@@ -268,7 +267,7 @@ def answering(data: bytes) -> Callable[[socket.socket], None]:
     return handle
 
 
-def ask(url: str, timeout: float = 2.0) -> Answer:
+def ask(url: str, timeout: float = 60.0) -> Answer:
     connection = Connection(url, timeout=timeout)
     try:
         return connection.ask("GET", "/")
@@ -319,23 +318,21 @@ def test_r18_an_answer_that_drips_ends_at_the_deadline() -> None:
     def handle(link: socket.socket) -> None:
         link.recv(65536)
         link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        for _ in range(100):
+        for _ in range(1000):
             link.sendall(b"x")
             time.sleep(0.05)
 
-    before = time.monotonic()
-    with raw_server(handle) as url:
-        with pytest.raises(TimeoutError):
-            ask(url, timeout=0.5)
-        assert time.monotonic() - before < 2
+    with raw_server(handle) as url, pytest.raises(TimeoutError):
+        ask(url, timeout=0.5)
 
 
 def test_r18_a_server_that_never_answers_ends_at_the_deadline() -> None:
-    before = time.monotonic()
-    with raw_server(lambda link: time.sleep(1.5)) as url:
-        with pytest.raises(TimeoutError):
-            ask(url, timeout=0.5)
-        assert time.monotonic() - before < 1.4
+    def handle(link: socket.socket) -> None:
+        while link.recv(65536):  # until the client leaves
+            pass
+
+    with raw_server(handle) as url, pytest.raises(TimeoutError):
+        ask(url, timeout=0.5)
 
 
 def test_a_kept_connection_that_was_closed_is_opened_again() -> None:
@@ -427,8 +424,8 @@ def test_r15_r19_a_permanent_failure_is_not_tried_again_and_takes_the_pat(
 def test_r15_r18_a_failure_that_passes_is_tried_again(
     box: Box, service: SimulatedAzureDevOps, given: dict[str, Any], action: Action
 ) -> None:
-    box.settings.answer_s = 1.0
-    service.fault(Fault(action, path="connectionData", times=2, seconds=2))
+    box.settings.answer_s = 2.0 if action is Action.HANG else 60.0
+    service.fault(Fault(action, path="connectionData", times=2, seconds=60 if action is Action.HANG else 2))
     box.seed(given)
     assert box.boot() == 0
     assert box.status["phase"] == "online"

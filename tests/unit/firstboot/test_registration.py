@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -82,12 +82,8 @@ def test_r10_the_pat_is_in_no_arguments_and_in_no_other_environment(box: Box, se
         assert box.boot() == 0
     assert {which for which, _ in found} == {"environ"}, "the sampler saw nothing, or an argument"
     strangers = {program for _, program in found if "config.sh" not in program and "Agent.Listener" not in program}
-    # config.sh's own helpers for a moment, and a child of ours between fork and exec.
-    assert {
-        program
-        for program in strangers
-        if program and not program.startswith(("bash ", "ldd", "/bin/bash", "grep", "id ", "dirname", "ldconfig"))
-    } == set()
+    helpers = {"bash", "ldd", "grep", "id", "dirname", "ldconfig"}  # of config.sh, each for a moment, by name or by path
+    assert {program for program in strangers if program.strip() and Path(program.split()[0]).name not in helpers} == set()
     assert box.holding(service.pat) == []
 
 
@@ -169,7 +165,7 @@ def test_r14_a_config_sh_that_hangs_is_ended_with_all_of_its_children(
     box.seed(given)
     before = time.monotonic()
     assert box.boot() == ERRORS["register"].code
-    assert time.monotonic() - before < 30
+    assert time.monotonic() - before < 120  # of 300
     assert box.status["reason"] == "config.sh did not end within 3 s"
     assert box.status["attempts"] == 2
     started = (box.agent / "started").read_text().split()
@@ -219,11 +215,18 @@ def test_r15_a_pat_that_may_see_but_not_manage_pools_is_told(box: Box, service: 
 
 
 def test_r16_killed_between_registration_and_its_end_there_is_one_agent(
-    box: Box, service: SimulatedAzureDevOps, given: dict[str, Any]
+    box: Box, service: SimulatedAzureDevOps, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The service answers the token request late: the agent is known there, and nothing of it is whole here."""
-    service.fault(Fault(Action.DELAY, path="/oauth2/token", seconds=4))
-    box.settings.register_s = 2.5
+    """The service answers the token request late: the agent is known there, and nothing of it is whole here. The time of config.sh is over
+    as soon as that request has come.
+    """
+    service.fault(Fault(Action.DELAY, path="/oauth2/token", seconds=200))
+
+    def late() -> float:
+        came = any(request.path.endswith("/oauth2/token") for request in service.requests)
+        return time.monotonic() + (box.settings.register_s if came else 0.0)
+
+    monkeypatch.setattr("firstboot.run.time", SimpleNamespace(monotonic=late))
     box.seed(given)
     assert box.boot() == 0
     assert box.status["attempts"] == 2
@@ -423,12 +426,16 @@ def crashing(box: Box, stage: str, which: int) -> int:
 
 def end_config_sh(box: Box) -> None:
     """A machine that loses power takes config.sh along."""
-    for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdigit() and (process / "cwd").readlink() == box.agent:
-                os.kill(int(process.name), signal.SIGKILL)
-        except OSError:
-            pass
+    found = True
+    while found:  # a process may start another while they are looked for
+        found = False
+        for process in Path("/proc").iterdir():
+            try:
+                if process.name.isdigit() and (process / "cwd").readlink() == box.agent:
+                    os.kill(int(process.name), signal.SIGKILL)
+                    found = True
+            except OSError:
+                pass
 
 
 STAGES = [

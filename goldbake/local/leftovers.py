@@ -20,7 +20,7 @@ _KILL_S = 10.0
 _ENDED = ("Z", "X")
 _KERNEL_THREAD = 0x00200000
 """PF_KTHREAD in the flags of a process (include/linux/sched.h)."""
-_EXEC_LOOKS, _EXEC_S = 10, 0.002
+_EXEC_LOOKS, _EXEC_S = 50, 0.002
 """While a process calls execve its command line is empty: looks, and seconds between them, until it counts as one without words."""
 
 

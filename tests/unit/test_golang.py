@@ -85,7 +85,7 @@ def test_threads_that_want_the_same_wait_for_one_build(on_path: StandIns, paths:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert found == [kept_in(MODULE, "1.2.3", paths)] * 3
     assert len([call for call in on_path.calls("go") if call.startswith("build")]) == 1
 
@@ -119,7 +119,7 @@ def test_a_stop_ends_the_build_and_leaves_nothing(on_path: StandIns, paths: Path
     began = time.monotonic()
     with pytest.raises(ProcessError, match="SIGTERM"):
         build(paths, stop=stop)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25  # of 30
     assert kept(paths) == []
 
 
@@ -132,9 +132,8 @@ build(Paths(Path({str(paths.project)!r}), Path({str(paths.cache)!r}), Path({str(
 """
     paths.cache.mkdir()
     with subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT) as run:
-        for _ in range(400):
-            if (paths.cache / "half").exists():
-                break
+        deadline = time.monotonic() + 60
+        while not (paths.cache / "half").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         run.send_signal(signal.SIGKILL)
     (half,) = kept(paths)

@@ -281,4 +281,4 @@ def test_the_script_that_a_line_announces(line: str, script: str | None) -> None
 def test_waiting_for_a_stop_takes_no_time_when_packer_ends_by_itself(stand_in: StandIn, tmp_path: Path) -> None:
     began = time.monotonic()
     stand_in.does("exit 0").build(tmp_path, {}, print, stop=threading.Event())
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30

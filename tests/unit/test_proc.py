@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,7 @@ def test_a_child_that_ignores_sigterm_is_killed_with_its_own_children(tmp_path: 
     mark = tmp_path / "pid"
     with proc.started(["sh", "-c", f"trap '' TERM; sleep 60 & echo $! > {mark}; wait; sleep 60"], grace=0.3):
         _wait_for(mark)
-    time.sleep(0.1)
-    assert not _runs(int(mark.read_text()))
+    _until(lambda: not _runs(int(mark.read_text())))
 
 
 def test_stream_hands_over_both_outputs_line_by_line() -> None:
@@ -82,11 +82,14 @@ def _runs(pid: int) -> bool:
 
 
 def _wait_for(path: Path) -> None:
-    for _ in range(100):
-        if path.exists() and path.read_text().strip():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{path} was never written")
+    _until(lambda: path.exists() and path.read_text().strip())
+
+
+def _until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true within 60 s"
+        time.sleep(0.02)
 
 
 def test_a_detached_program_goes_on_and_its_output_is_kept(tmp_path: Path) -> None:

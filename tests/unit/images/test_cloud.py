@@ -401,7 +401,7 @@ def test_an_interruption_stops_all_clouds_and_waits_for_them(
 
     def one(paths: Paths, progress: Progress, cloud: Cloud, **options: object) -> pipeline.Outcome:
         if cloud is Cloud.LOCAL:
-            assert baking.wait(20)
+            assert baking.wait(60)
             raise KeyboardInterrupt
         assert isinstance(options["stop"], threading.Event)
         stops.append(options["stop"])
@@ -409,7 +409,7 @@ def test_an_interruption_stops_all_clouds_and_waits_for_them(
 
     def waits(variables: Mapping[str, Value]) -> None:
         baking.set()
-        assert stops[0].wait(20)
+        assert stops[0].wait(60)
         raise BakeError("packer was stopped")
 
     packer.provision, packer.leaves = waits, True

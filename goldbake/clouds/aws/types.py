@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from goldbake.clouds.types import cheapest
 from goldbake.config.model import Gpu
-from goldbake.errors import UsageError
 
 CHEAPEST: tuple[tuple[str, Gpu], ...] = (
     ("g4dn.xlarge", Gpu.T4),
@@ -25,13 +25,5 @@ EC2 has no K80, P4, P100, A10 or GH200 any more, or never had."""
 
 
 def default_types(gpus: Collection[Gpu]) -> tuple[str, ...]:
-    """The cheapest type whose GPU the image is made for; of any GPU when that is not known.
-
-    Only one: the next one may cost ten times as much, and that is for a person to allow. Raises UsageError when EC2 has none of the GPUs.
-    """
-    found = next((name for name, gpu in CHEAPEST if not gpus or gpu in gpus), None)
-    if found is None:
-        raise UsageError(
-            f"no EC2 instance type is known for the image's GPUs: {', '.join(sorted(gpus))}", hint="name one: --instance-type g6.xlarge"
-        )
-    return (found,)
+    """The cheapest type whose GPU the image is made for. Raises UsageError when there is none."""
+    return cheapest(CHEAPEST, gpus, kind="EC2 instance type", example="g6.xlarge")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from goldbake.clouds.types import cheapest
 from goldbake.config.model import Gpu
-from goldbake.errors import UsageError
 
 CHEAPEST: tuple[tuple[str, Gpu], ...] = (
     ("Standard_NC4as_T4_v3", Gpu.T4),
@@ -21,14 +21,5 @@ them. Sizes with K80, P100, P40, M60 and V100 are retired; Azure has no L4, L40S
 
 
 def default_types(gpus: Collection[Gpu]) -> tuple[str, ...]:
-    """The cheapest size whose GPU the image is made for; of any GPU when that is not known.
-
-    Only one: the next one may cost ten times as much, and that is for a person to allow. Raises UsageError when Azure has none of the GPUs.
-    """
-    found = next((name for name, gpu in CHEAPEST if not gpus or gpu in gpus), None)
-    if found is None:
-        raise UsageError(
-            f"no VM size of Azure is known for the image's GPUs: {', '.join(sorted(gpus))}",
-            hint="name one: --instance-type Standard_NC4as_T4_v3",
-        )
-    return (found,)
+    """The cheapest size whose GPU the image is made for. Raises UsageError when there is none."""
+    return cheapest(CHEAPEST, gpus, kind="VM size of Azure", example="Standard_NC4as_T4_v3")

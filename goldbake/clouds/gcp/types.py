@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from goldbake.clouds.types import cheapest
 from goldbake.config.gcp import BUILT_IN_GPU, disk_type_of
 from goldbake.config.model import Gpu
 from goldbake.errors import UsageError
@@ -77,14 +78,5 @@ def machine_type(text: str) -> MachineType:
 
 
 def default_types(gpus: Collection[Gpu]) -> tuple[str, ...]:
-    """The cheapest type whose GPU the image is made for; of any GPU when that is not known.
-
-    Only one: the next one may cost ten times as much, and that is for a person to allow. Raises UsageError when there is none.
-    """
-    found = next((name for name, gpu in CHEAPEST if not gpus or gpu in gpus), None)
-    if found is None:
-        raise UsageError(
-            f"no machine type of Compute Engine is known for the image's GPUs: {', '.join(sorted(gpus))}",
-            hint="name one: --instance-type g2-standard-4",
-        )
-    return (found,)
+    """The cheapest type whose GPU the image is made for. Raises UsageError when there is none."""
+    return cheapest(CHEAPEST, gpus, kind="machine type of Compute Engine", example="g2-standard-4")

@@ -216,18 +216,9 @@ def destroy(
     return removal.carry_out(plan, journal_of(paths), found, opener, progress, cautious=cautious)
 
 
-def reap(
-    paths: Paths,
-    progress: Progress,
-    plan: RemovalPlan,
-    pat: Secret | None,
-    *,
-    ca: Path | None = None,
-    launchers: Mapping[Cloud, Launcher] | None = None,
-    open_directory: removal.OpenDirectory | None = None,
-) -> RemovalReport:
+def reap(paths: Paths, progress: Progress, plan: RemovalPlan, pat: Secret | None, *, ca: Path | None = None) -> RemovalReport:
     """Carry out a plan of `plan_reap`: agents that the service calls online or busy are left for the next time."""
-    return destroy(paths, progress, plan, pat, ca=ca, launchers=launchers, open_directory=open_directory, cautious=True)
+    return destroy(paths, progress, plan, pat, ca=ca, cautious=True)
 
 
 def entries(paths: Paths) -> list[Entry]:

@@ -153,7 +153,7 @@ def _reap(bench: Bench, trial: Paths, progress: Progress, machines: int) -> dict
     plan = service.plan_reap(trial, [bench.cloud], launchers=launchers)
     planned = time.monotonic()
     resources = sum(len(doomed.resources) for doomed in plan.launches)
-    service.reap(trial, progress, plan, None, launchers=launchers).require_nothing_left()
+    service.destroy(trial, progress, plan, None, launchers=launchers, cautious=True).require_nothing_left()
     done = time.monotonic()
     assert not service.plan_reap(trial, [bench.cloud], launchers=launchers)
     return {

@@ -43,7 +43,7 @@ def progress() -> Progress:
 
 @pytest.fixture
 def request_() -> LaunchRequest:
-    return LaunchRequest(organization="https://127.0.0.1:1/demo", pat=Secret(PAT), count=2, timeout=5)
+    return LaunchRequest(organization="https://127.0.0.1:1/demo", pat=Secret(PAT), count=2, timeout=60)
 
 
 def record_image(paths: Paths, *, name: str = "gpu-agent", agent: str = "simulated", checked: bool = True) -> ImageRecord:

@@ -68,7 +68,7 @@ class World:
         self.refusals[cloud] = Failure(scope, code, f"{cloud} would not start it ({code})", hint=f"ask {cloud} for more", **more)
 
     def launch(self, *clouds: Cloud, directory: FolderDirectory | None = None, **changes: Any) -> LaunchReport:
-        request = LaunchRequest(organization="https://127.0.0.1:1/demo", pat=Secret("pat-of-the-anywhere-tests-0123456789"), timeout=2)
+        request = LaunchRequest(organization="https://127.0.0.1:1/demo", pat=Secret("pat-of-the-anywhere-tests-0123456789"), timeout=60)
         names = iter(f"l{number}" for number in range(1, 9))
         requests = [replace(request, cloud=cloud, **changes) for cloud in clouds or IN_ORDER]
         return anywhere.launch(

@@ -30,7 +30,7 @@ def azdo() -> Iterator[SimulatedAzureDevOps]:
 
 @pytest.fixture
 def asked(azdo: SimulatedAzureDevOps) -> LaunchRequest:
-    return LaunchRequest(organization=azdo.url, pat=Secret(azdo.pat), ca=azdo.ca_path, count=1, timeout=2)
+    return LaunchRequest(organization=azdo.url, pat=Secret(azdo.pat), ca=azdo.ca_path, count=1, timeout=60)
 
 
 def _launch(

@@ -31,7 +31,7 @@ class _Shared(FolderCloud):
 
     def delete(self, resources: Sequence[Resource]) -> None:
         if self.together is not None:
-            self.together.wait(5)
+            self.together.wait(60)
         if self.keeps and any(found.launch_id == self.keeps for found in resources):
             raise Failure(Scope.ACCOUNT, "Denied", f"{self.keeps} may not be deleted", hint="unlock it")
         super().delete(resources)

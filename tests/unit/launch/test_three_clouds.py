@@ -66,7 +66,7 @@ class World:
 
     def launch(self, text: str = "aws,gcp,azure", count: int = 1) -> LaunchReport:
         request = LaunchRequest(
-            organization="https://127.0.0.1:1/demo", pat=Secret("pat-of-three-clouds-0123456789"), timeout=20, count=count
+            organization="https://127.0.0.1:1/demo", pat=Secret("pat-of-three-clouds-0123456789"), timeout=60, count=count
         )
         requests = anywhere.each(request, flags.machines(flags.in_order(text), instance_type=_TYPES, region="azure:westeurope"))
         return anywhere.launch(self.paths, Progress(self.said), requests, directory=nullcontext(self.directory))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import traceback
 from typing import Any
 
@@ -73,10 +72,12 @@ def test_a_removal_that_loses_everything_at_a_call_is_finished_by_the_next(aws_f
 @pytest.mark.parametrize(("count", "action"), [(1, "RunInstances"), (2, "CreateFleet")])
 def test_a_launcher_that_is_killed_while_its_create_call_is_carried_out(aws_field: Field, count: int, action: str) -> None:
     others = foreign(aws_field)
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            threading.Event().wait(0.3)  # until the parent watches
+            os.close(writing)
+            os.read(reading, 1)  # until the parent watches
             Field(aws_field.fake, TwoRegions(), aws_field.paths, aws_field.directory).launch(count=count)
         except BaseException:
             traceback.print_exc()
@@ -88,6 +89,8 @@ def test_a_launcher_that_is_killed_while_its_create_call_is_carried_out(aws_fiel
             os.kill(child, signal.SIGKILL)
 
     aws_field.fake.after.append(kill)
+    os.close(writing)
+    os.close(reading)
     _, status = os.waitpid(child, 0)
     aws_field.fake.after.remove(kill)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL

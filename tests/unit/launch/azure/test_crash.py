@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import traceback
 from typing import Any
 
@@ -114,10 +113,12 @@ def _killed_at(field: Field, launch_id: str, count: int, which: int, *, carried_
             os.kill(child, signal.SIGKILL)
         seen += 1
 
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            threading.Event().wait(0.3)  # until the parent watches
+            os.close(writing)
+            os.read(reading, 1)  # until the parent watches
             Field(field.fake, Azure(), field.paths, field.directory).launch(launch_id, count=count, options=_SSH)
         except BaseException:
             traceback.print_exc()
@@ -125,6 +126,8 @@ def _killed_at(field: Field, launch_id: str, count: int, which: int, *, carried_
             os._exit(1)
     watchers = field.fake.after if carried_out else field.fake.before
     watchers.append(kill)
+    os.close(writing)
+    os.close(reading)
     _, status = os.waitpid(child, 0)
     watchers.remove(kill)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL

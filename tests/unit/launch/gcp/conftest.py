@@ -94,7 +94,7 @@ class Field:
         return found
 
     def launch(self, launch_id: str = "l1", *, options: dict[str, Any] | None = None, **changes: Any) -> LaunchReport:
-        request = LaunchRequest(organization="https://127.0.0.1:1/demo", pat=Secret(PAT), cloud=Cloud.GCP, timeout=5)
+        request = LaunchRequest(organization="https://127.0.0.1:1/demo", pat=Secret(PAT), cloud=Cloud.GCP, timeout=60)
         return service.launch(
             self.paths,
             Progress(self.said),
@@ -118,7 +118,7 @@ class Field:
 
         def begin(launch_id: str) -> Fleet:
             journal.write(replace(noted, launch_id=launch_id))
-            return Fleet(replace(spec, launch_id=launch_id), launcher, self.directory, 7, journal, progress, timeout=5)
+            return Fleet(replace(spec, launch_id=launch_id), launcher, self.directory, 7, journal, progress, timeout=60)
 
         return begin
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import traceback
 from typing import Any
 
@@ -77,10 +76,12 @@ def test_a_removal_that_loses_everything_at_a_call_is_finished_by_the_next(gcp_f
 @pytest.mark.parametrize(("count", "method"), [(1, "compute.instances.insert"), (2, "compute.regionInstances.bulkInsert")])
 def test_a_launcher_that_is_killed_while_its_create_call_is_carried_out(gcp_field: Field, count: int, method: str) -> None:
     others = foreign(gcp_field)
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            threading.Event().wait(0.3)  # until the parent watches
+            os.close(writing)
+            os.read(reading, 1)  # until the parent watches
             Field(gcp_field.fake, Gcp(), gcp_field.paths, gcp_field.directory).launch(count=count)
         except BaseException:
             traceback.print_exc()
@@ -92,6 +93,8 @@ def test_a_launcher_that_is_killed_while_its_create_call_is_carried_out(gcp_fiel
             os.kill(child, signal.SIGKILL)
 
     gcp_field.fake.after.append(kill)
+    os.close(writing)
+    os.close(reading)
     _, status = os.waitpid(child, 0)
     gcp_field.fake.after.remove(kill)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL

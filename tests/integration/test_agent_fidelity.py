@@ -22,7 +22,7 @@ import pytest
 
 from sim import agent
 from sim.azdo import Fault, SimulatedAzureDevOps
-from tests.unit.sim.agent.installed import Installed, environment, give, unpacked, until
+from tests.unit.sim.agent.installed import PATIENCE_S, Installed, environment, give, unpacked, until
 
 TARBALL = os.environ.get("GOLDBAKE_AGENT_TARBALL", "")
 OTHER_VERSIONS = ("99.1.0", "0.1.0")
@@ -610,7 +610,7 @@ def test_signal_ends_the_session(configured: Installed, service: SimulatedAzureD
         until(lambda: "Listening for Jobs" in running.said)
         assert online(service)
         running.send(number)
-        assert running.wait(30) == 0
+        assert running.wait() == 0
     assert [entry["status"] for entry in service.state()["agents"]] == ["offline"]
     assert asked(service)[-1].startswith("DELETE distributedtask/pools/1/sessions/")
     said = running.said
@@ -658,15 +658,17 @@ def test_session_that_is_forbidden_ends_with_1(configured: Installed, service: S
 
 @pytest.mark.slow
 def test_killed_agent_gets_its_session_back_when_the_old_one_ends(archive: Path, made_key: str) -> None:
-    with SimulatedAzureDevOps(poll_seconds=0.5, session_timeout=1) as service, unpacked(archive, service) as found:
+    ahead = 0.0
+    with SimulatedAzureDevOps(poll_seconds=0.5, now=lambda: time.time() + ahead) as service, unpacked(archive, service) as found:
         found.write(".credentials_rsaparams", made_key)
         assert found.configure(service).code == 0
         with found.running("bin/Agent.Listener", "run") as first:
             until(lambda: online(service))
             first.send(signal.SIGKILL)
             first.wait()
-        with found.running("bin/Agent.Listener", "run") as second:
+        with found.running("bin/Agent.Listener", "run", env={"SIMULATED_AGENT_PACE": "0.1"}) as second:
             until(lambda: "A session for this agent already exists." in second.said)
+            ahead = 300.0  # the old one ends
             until(lambda: "Listening for Jobs" in second.said, 120)
 
 
@@ -735,7 +737,7 @@ def test_once_is_one_job(configured: Installed, service: SimulatedAzureDevOps) -
         until(lambda: online(service))
         job = service.queue_job("Default", script="true")
         assert finished(service, job) == "succeeded"
-        assert running.wait(30) == 0
+        assert running.wait() == 0
     assert [(entry["id"], entry["status"]) for entry in service.state()["agents"]] == [(1, "offline")]
 
 
@@ -745,7 +747,7 @@ def test_signal_cancels_the_running_job(configured: Installed, service: Simulate
         job = service.queue_job("Default", script="sleep 300")
         until(lambda: service.job(job)["state"] == "running")
         running.send(signal.SIGINT)
-        assert running.wait(60) == 0
+        assert running.wait() == 0
     assert service.job(job)["result"] == "canceled"
     assert [entry["status"] for entry in service.state()["agents"]] == ["offline"]
 
@@ -775,15 +777,20 @@ def test_lock_on_a_long_job_is_renewed(archive: Path, made_key: str) -> None:
 
 
 def refreshed(
-    found: Installed, service: SimulatedAzureDevOps, version: str, *arguments: str, env: dict[str, str] | None = None
+    found: Installed,
+    service: SimulatedAzureDevOps,
+    version: str,
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    within: float = PATIENCE_S,
 ) -> int | None:
-    """The exit code after an AgentRefresh, None when the agent does not end for it."""
+    """The exit code after an AgentRefresh, None when the agent does not end for it within so many seconds."""
     with found.running("bin/Agent.Listener", "run", *arguments, env=env) as running:
         until(lambda: online(service))
         service.refresh_agent(1, version)
         until(lambda: [line for line in asked(service) if line.startswith("DELETE distributedtask/pools/1/messages/")])
         try:
-            code = running.wait(3)
+            code = running.wait(within)
         except subprocess.TimeoutExpired:
             return None
         if (found.root / "_work" / "_update.sh").exists():
@@ -809,7 +816,7 @@ def test_older_version_is_refused_where_downgrades_are_switched_off(
     configured: Installed, service: SimulatedAzureDevOps, archive: Path
 ) -> None:
     service.add_package(OTHER_VERSIONS[1], archive.read_bytes())
-    assert refreshed(configured, service, OTHER_VERSIONS[1], env={"AZP_AGENT_DOWNGRADE_DISABLED": "true"}) is None
+    assert refreshed(configured, service, OTHER_VERSIONS[1], env={"AZP_AGENT_DOWNGRADE_DISABLED": "true"}, within=10) is None
     assert not (configured.root / "bin").is_symlink()
 
 
@@ -818,7 +825,7 @@ def test_older_version_is_refused_where_downgrades_are_switched_off(
 def test_package_that_cannot_be_checked_is_not_taken(configured: Installed, service: SimulatedAzureDevOps, archive: Path, how: str) -> None:
     if how == "no hash":
         service.add_package(OTHER_VERSIONS[0], archive.read_bytes(), hashed=False)
-    assert refreshed(configured, service, OTHER_VERSIONS[0], "--startuptype", "service") is None
+    assert refreshed(configured, service, OTHER_VERSIONS[0], "--startuptype", "service", within=10) is None
     assert not (configured.root / "bin").is_symlink()
 
 

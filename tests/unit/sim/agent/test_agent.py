@@ -52,7 +52,7 @@ def test_agent_works_with_every_python_that_is_here(installed: Installed, servic
 
 def test_certificates_are_checked_whatever_is_asked(installed: Installed, service: SimulatedAzureDevOps) -> None:
     command = ["./config.sh", "--unattended", "--auth", "pat", "--url", service.url, "--token", service.pat, "--sslskipcertvalidation"]
-    done = installed.run(*command, env={"SIMULATED_AGENT_PACE": "1"}, timeout=10)  # no try is repeated: it could not pass
+    done = installed.run(*command, env={"SIMULATED_AGENT_PACE": "10"})  # no try is repeated, 100 s later: it could not pass
     assert done.code == 1
     assert "certificate is not trusted" in done.stderr
     assert service.requests == []
@@ -178,10 +178,10 @@ def test_wrong_clock_is_waited_for(installed: Installed, service: SimulatedAzure
 def test_signal_ends_a_listener_that_waits_for_a_session(installed: Installed, service: SimulatedAzureDevOps) -> None:
     assert installed.configure(service).code == 0
     service.fault(Fault("html", method="POST", path="/sessions$", times=0))
-    with installed.running("bin/Agent.Listener", "run", env={"SIMULATED_AGENT_PACE": "1"}) as running:
+    with installed.running("bin/Agent.Listener", "run", env={"SIMULATED_AGENT_PACE": "10"}) as running:
         until(lambda: "Retrying until reconnected" in running.said)
         running.send(signal.SIGTERM)
-        assert running.wait(5) == 0
+        assert running.wait() == 0  # not after the 300 s until the next try
 
 
 @pytest.mark.parametrize("fault", ["hang", "reset", "server-error"])
@@ -189,9 +189,9 @@ def test_service_that_fails_does_not_keep_a_listener_from_ending(installed: Inst
     assert installed.configure(service).code == 0
     with installed.running("bin/Agent.Listener", "run") as running:
         until(lambda: "Listening for Jobs" in running.said)
-        service.fault(Fault(fault, method="DELETE", path="/sessions/", times=0, seconds=30, status=503))
+        service.fault(Fault(fault, method="DELETE", path="/sessions/", times=0, seconds=300, status=503))
         running.send(signal.SIGTERM)
-        assert running.wait(10) == 0
+        assert running.wait() == 0
         assert "Traceback" not in running.said
 
 
@@ -204,7 +204,7 @@ def test_service_that_is_gone_does_not_keep_a_listener_from_ending(archive: Path
             service.__exit__(None, None, None)
             time.sleep(0.5)
             listener.send(signal.SIGTERM)
-            assert listener.wait(40) == 0
+            assert listener.wait() == 0
             assert "Traceback" not in listener.said
 
 

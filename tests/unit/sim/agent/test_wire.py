@@ -32,7 +32,7 @@ def answering(*answers: bytes | None, keep: bool = False) -> Iterator[tuple[Url,
             except OSError:
                 return
             with connection:
-                connection.settimeout(20)
+                connection.settimeout(60)
                 while rest:
                     request = b""
                     while not request.endswith(b"\r\n\r\n") and (part := connection.recv(65536)):
@@ -42,7 +42,7 @@ def answering(*answers: bytes | None, keep: bool = False) -> Iterator[tuple[Url,
                     received.append(request)
                     answer = rest.pop(0)
                     if answer is None:
-                        ends.wait(20)
+                        ends.wait(60)
                         return
                     connection.sendall(answer)
                     if not keep:
@@ -59,7 +59,7 @@ def answering(*answers: bytes | None, keep: bool = False) -> Iterator[tuple[Url,
             thread.join()
 
 
-def ask(url: Url, *, timeout: float = 10.0, proxy: Proxy | None = None, wake: int = -1) -> Response:
+def ask(url: Url, *, timeout: float = 60.0, proxy: Proxy | None = None, wake: int = -1) -> Response:
     connection = Connection(url, None, proxy, timeout)
     try:
         return connection.exchange("GET", "/path", {"X-Name": "value"}, b"", wake)

@@ -12,7 +12,7 @@ from .configure import connect, credential_of
 from .errors import AgentError, NetworkError, ServiceError, TokenError, Unauthorized
 from .network import Network
 from .oauth import Pat
-from .pace import CLOCK_SKEW_S, SESSION_CONFLICT_S, SESSION_END_S, SESSION_RETRY_S, scaled
+from .pace import CLOCK_SKEW_S, LEAST_END_S, SESSION_CONFLICT_S, SESSION_END_S, SESSION_RETRY_S, scaled
 from .rsa import Key
 from .service import Session
 from .stream import Interrupted
@@ -266,7 +266,7 @@ class Listener:
 
     def _close(self) -> None:
         if self._id:
-            self._session.hurry(scaled(SESSION_END_S))
+            self._session.hurry(max(scaled(SESSION_END_S), LEAST_END_S))
             try:
                 self._session.call("DELETE", self._session.url("sessions", poolId=self._pool, sessionId=self._id))
             except AgentError as error:

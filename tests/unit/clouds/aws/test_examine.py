@@ -14,11 +14,12 @@ from goldbake.clouds.aws.examine import Bake, examine
 from goldbake.clouds.aws.session import NO_CREDENTIALS, Aws
 from goldbake.config import base_images
 from goldbake.config.model import Cloud, Os
-from goldbake.errors import Exit, MissingError
+from goldbake.errors import Exit
 from goldbake.finding import Finding
 from goldbake.paths import Paths
 from tests.fakes.aws import NEWEST_DEBIAN, FakeAws
 from tests.servers import closed_port
+from tests.unit.clouds.doctor import ends, failing, only
 
 HOME = "us-east-1"
 BAKE = Bake(HOME, "c7i.xlarge", Os.DEBIAN_12)
@@ -36,26 +37,11 @@ def _look(
     return examine(regions, types, bakes=bakes, strict=strict, aws=aws, now=now)
 
 
-def _bad(rows: Sequence[Finding]) -> list[Finding]:
-    return [row for row in rows if not row.good and row.required]
-
-
-def _only(rows: Sequence[Finding], what: str) -> Finding:
-    (found,) = (row for row in rows if row.what == what)
-    return found
-
-
-def _exit(rows: Sequence[Finding]) -> tuple[Exit, str]:
-    with pytest.raises(MissingError) as error:
-        host.require_fit(rows)
-    return error.value.exit_code, error.value.hint
-
-
 def test_all_is_well_and_nothing_was_changed(fake_aws: FakeAws, aws: Aws) -> None:
     rows = _look(aws, bakes=[BAKE])
     assert [row.what for row in rows if not row.good] == []
-    assert _only(rows, "AWS credentials").state == "arn:aws:sts::123456789012:user/moto in account 123456789012"
-    assert _only(rows, f"base image {HOME}").state == f"debian-12: {NEWEST_DEBIAN.id_in(HOME)}"
+    assert only(rows, "AWS credentials").state == "arn:aws:sts::123456789012:user/moto in account 123456789012"
+    assert only(rows, f"base image {HOME}").state == f"debian-12: {NEWEST_DEBIAN.id_in(HOME)}"
     assert next(row.state for row in rows if row.what == f"type {HOME}").startswith("g5.xlarge: us-east-1a, us-east-1b")
     assert {row.state.partition(":")[0] for row in rows if row.what == f"quota {HOME}"} == {
         "Running On-Demand G and VT instances (L-DB2E81BA)",
@@ -79,64 +65,64 @@ def test_every_action_of_ec2_in_the_policy_is_tried(fake_aws: FakeAws, aws: Aws)
 )
 def test_a_missing_permission_has_a_row_with_the_policy(fake_aws: FakeAws, aws: Aws, action: str, purposes: str) -> None:
     fake_aws.refuse("UnauthorizedOperation", action, times=None)
-    row = _only(_look(aws), f"permission ec2:{action}")
-    assert row in _bad([row])
+    row = only(_look(aws), f"permission ec2:{action}")
+    assert row in failing([row])
     assert row.fix.startswith("attach docs/reference/aws-policy.json; ")
     assert f"goldbake.clouds.aws.policy {purposes}`" in row.fix
-    assert _exit([row]) == (Exit.MISSING, row.fix)
+    assert ends([row]) == (Exit.MISSING, row.fix)
 
 
 def test_what_can_only_be_done_to_our_own_is_not_called_missing_before_there_is_any(fake_aws: FakeAws, aws: Aws) -> None:
     fake_aws.refuse("UnauthorizedOperation", "DeleteSecurityGroup", times=None)
     rows = _look(aws)
-    assert "cannot be told before there is something of ours" in _only(rows, "permission ec2:DeleteSecurityGroup").state
-    assert _bad(rows) == []
+    assert "cannot be told before there is something of ours" in only(rows, "permission ec2:DeleteSecurityGroup").state
+    assert failing(rows) == []
     tagged = [{"ResourceType": "security-group", "Tags": [{"Key": "managed-by", "Value": "goldbake"}]}]
     vpc = aws.ec2(HOME).describe_vpcs()["Vpcs"][0]["VpcId"]
     made = aws.ec2(HOME).create_security_group(GroupName="x", Description="x", VpcId=vpc, TagSpecifications=tagged)["GroupId"]  # type: ignore[arg-type]
     rows = _look(aws)
-    assert _only(rows, "permission ec2:DeleteSecurityGroup").state == "refused, and needed by bake, destroy"
-    assert [row.what for row in _bad(rows)] == ["permission ec2:DeleteSecurityGroup"]
+    assert only(rows, "permission ec2:DeleteSecurityGroup").state == "refused, and needed by bake, destroy"
+    assert [row.what for row in failing(rows)] == ["permission ec2:DeleteSecurityGroup"]
     asked = [call.parameters["GroupId"] for call in fake_aws.calls if call.action == "DeleteSecurityGroup"]
     assert asked[-1] == made
 
 
 def test_a_quota_of_zero_counts_when_no_gpu_can_be_had(fake_aws: FakeAws, aws: Aws) -> None:
     fake_aws.book.quotas["", "L-DB2E81BA"] = 0.0
-    (row,) = _bad(_look(aws))
+    (row,) = failing(_look(aws))
     assert row.state == "Running On-Demand G and VT instances (L-DB2E81BA): 0 vCPUs; g5.xlarge needs 4"
     assert "request-service-quota-increase --region us-east-1 --service-code ec2 --quota-code L-DB2E81BA --desired-value 4" in row.fix
-    assert _exit([row])[0] is Exit.MISSING
+    assert ends([row])[0] is Exit.MISSING
 
 
 def test_one_family_with_a_quota_is_enough_unless_types_are_named(fake_aws: FakeAws, aws: Aws) -> None:
     fake_aws.book.quotas["", "L-417A185B"] = 0.0
     types = ["g5.xlarge", "p5.4xlarge"]
-    assert _bad(_look(aws, types=types)) == []
-    assert ["L-417A185B" in row.state for row in _bad(_look(aws, types=types, strict=True))] == [True]
+    assert failing(_look(aws, types=types)) == []
+    assert ["L-417A185B" in row.state for row in failing(_look(aws, types=types, strict=True))] == [True]
 
 
 def test_quotas_that_may_not_be_read_are_said_and_stop_nobody(fake_aws: FakeAws, aws: Aws) -> None:
     fake_aws.refuse("AccessDeniedException", service="servicequotas", times=None)
     rows = _look(aws)
     assert "cannot be read (AccessDeniedException)" in next(row.state for row in rows if row.what == f"quota {HOME}")
-    assert _bad(rows) == []
+    assert failing(rows) == []
 
 
 def test_spot_quotas_are_shown_and_not_required(fake_aws: FakeAws, aws: Aws) -> None:
     fake_aws.book.quotas["", "L-3819A6DF"] = 0.0
     rows = _look(aws, strict=True)
     assert [row.state for row in rows if not row.good] == ["All G and VT Spot Instance Requests (L-3819A6DF): 0 vCPUs; g5.xlarge needs 4"]
-    assert _bad(rows) == []
+    assert failing(rows) == []
 
 
 def test_a_region_that_does_not_exist_is_named_with_those_that_do(aws: Aws) -> None:
     rows = _look(aws, ["eu-west-9", HOME])
-    row = _only(rows, "AWS region")
+    row = only(rows, "AWS region")
     assert row.state == "eu-west-9 does not exist, or is not enabled for this account"
     assert "eu-west-1" in row.fix
     assert HOME not in row.fix
-    assert _exit(rows) == (Exit.MISSING, row.fix)
+    assert ends(rows) == (Exit.MISSING, row.fix)
     assert f"default VPC {HOME}" in {row.what for row in rows}
 
 
@@ -153,7 +139,7 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     rows = examine([HOME], ["g5.xlarge"])
     assert rows == [Finding("AWS credentials", "there are no AWS credentials", NO_CREDENTIALS)]
-    assert _exit(rows) == (Exit.MISSING, NO_CREDENTIALS)
+    assert ends(rows) == (Exit.MISSING, NO_CREDENTIALS)
 
 
 @pytest.mark.parametrize(
@@ -169,13 +155,13 @@ def test_credentials_that_are_not_accepted(fake_aws: FakeAws, aws: Aws, code: st
     assert row.what == "AWS credentials"
     assert part in row.state
     assert hint in row.fix
-    assert _exit(rows)[0] is Exit.MISSING
+    assert ends(rows)[0] is Exit.MISSING
     assert len(fake_aws.calls) == 1
 
 
 def test_a_session_that_expires_on_the_way(fake_aws: FakeAws, aws: Aws) -> None:
     fake_aws.refuse("ExpiredToken", "DescribeVpcs", times=None)
-    bad = {row.what: row for row in _bad(_look(aws))}
+    bad = {row.what: row for row in failing(_look(aws))}
     assert set(bad) == {f"permissions {HOME}", f"network {HOME}"}
     assert all("has expired" in row.state for row in bad.values())
 
@@ -183,9 +169,9 @@ def test_a_session_that_expires_on_the_way(fake_aws: FakeAws, aws: Aws) -> None:
 def test_a_service_in_trouble_is_not_taken_for_a_permission(fake_aws: FakeAws, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws, "ec2", lambda region, once=False: Aws.ec2(aws, region, once=True))
     fake_aws.refuse("Unavailable", "RunInstances", times=None)
-    row = _only(_look(aws), f"permissions {HOME}")
+    row = only(_look(aws), f"permissions {HOME}")
     assert "overloaded or down" in row.state
-    assert _bad([row])
+    assert failing([row])
 
 
 @pytest.mark.usefixtures("fake_aws")
@@ -195,13 +181,13 @@ def test_an_endpoint_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> 
     assert row.what == "AWS"
     assert row.state.startswith(f"could not say who this is in {HOME}: AWS cannot be reached there")
     assert "HTTPS_PROXY" in row.fix
-    assert _exit(rows)[0] is Exit.MISSING
+    assert ends(rows)[0] is Exit.MISSING
 
 
 @pytest.mark.parametrize(("seconds", "good", "required"), [(0, True, False), (-120, False, False), (400, False, True)])
 @pytest.mark.usefixtures("fake_aws")
 def test_a_clock_that_is_wrong(aws: Aws, seconds: int, good: bool, required: bool) -> None:
-    row = _only(_look(aws, now=lambda: time.time() + seconds), "clock")
+    row = only(_look(aws, now=lambda: time.time() + seconds), "clock")
     assert (row.good, row.required) == (good, required)
     if not good:
         assert ("ahead of" if seconds > 0 else "behind") in row.state
@@ -221,11 +207,11 @@ def test_a_region_without_default_vpc(aws: Aws) -> None:
     for subnet in ec2.describe_subnets()["Subnets"]:
         ec2.delete_subnet(SubnetId=subnet["SubnetId"])
     ec2.delete_vpc(VpcId=vpc)
-    row = _only(_look(aws), f"default VPC {HOME}")
+    row = only(_look(aws), f"default VPC {HOME}")
     assert (row.state, row.required) == ("none", True)
     assert row.fix.startswith(f"`aws ec2 create-default-vpc --region {HOME}`")
     named = Bake(HOME, "c7i.xlarge", Os.DEBIAN_12, network="subnet-1")
-    assert not _only(_look(aws, [], [], bakes=[named]), f"default VPC {HOME}").required
+    assert not only(_look(aws, [], [], bakes=[named]), f"default VPC {HOME}").required
 
 
 def test_a_base_image_that_is_not_there(aws: Aws) -> None:
@@ -243,14 +229,14 @@ def test_a_base_image_that_is_not_there(aws: Aws) -> None:
 def test_a_type_that_no_zone_offers(aws: Aws) -> None:
     rows = [row for row in _look(aws, types=["g5.xlarge", "g99.huge"]) if row.what == f"type {HOME}"]
     assert [(row.good, row.required) for row in rows] == [(True, False), (False, False)]
-    (row,) = _bad(_look(aws, types=["g99.huge"]))
+    (row,) = failing(_look(aws, types=["g99.huge"]))
     assert row.state == "g99.huge: in no zone"
 
 
 def test_a_bake_by_session_manager_needs_its_plugin(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proc, "find", lambda name: None)
     bake = Bake(HOME, "c7i.xlarge", Os.DEBIAN_12, session_manager=True)
-    row = _only(_look(aws, bakes=[bake]), "session-manager-plugin")
+    row = only(_look(aws, bakes=[bake]), "session-manager-plugin")
     assert row.state == "missing"
     assert "session-manager-working-with-install-plugin" in row.fix
 
@@ -282,10 +268,3 @@ def test_the_images_of_this_project_are_examined_with_their_regions_and_gpus(
     assert asked[0][1][0] == "g4dn.xlarge"
     assert asked[0][2:] == ({Os.UBUNTU_2404, Os.DEBIAN_12}, False)
     assert asked[1] == (["eu-west-1"], ["p5.4xlarge"], set(), True)
-
-
-@pytest.fixture
-def paths_of_project(monkeypatch: pytest.MonkeyPatch) -> Paths:
-    for name in ("AZP_URL", "AZP_TOKEN", "AZP_TOKEN_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    return Paths.from_environment()

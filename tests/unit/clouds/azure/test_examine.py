@@ -18,11 +18,12 @@ from goldbake.clouds.azure.examine import Bake, examine
 from goldbake.clouds.azure.role import Purpose
 from goldbake.clouds.azure.session import NO_CREDENTIALS, Azure
 from goldbake.config.model import Cloud, Os
-from goldbake.errors import Exit, MissingError
+from goldbake.errors import Exit
 from goldbake.finding import Finding
 from goldbake.paths import Paths
 from tests.fakes.azure import CLIENT, SUBSCRIPTION, FakeAzure
 from tests.servers import closed_port
+from tests.unit.clouds.doctor import ends, failing, only
 
 HOME = "westeurope"
 T4, H100, BUILD = "Standard_NC4as_T4_v3", "Standard_NC40ads_H100_v5", "Standard_D4s_v5"
@@ -59,33 +60,18 @@ def _gallery(azure: Azure, definitions: Mapping[str, Mapping[str, Any]] | None =
         compute.gallery_images.begin_create_or_update("goldbake-images", "goldbake", name, body).result()
 
 
-def _bad(rows: Sequence[Finding]) -> list[Finding]:
-    return [row for row in rows if not row.good and row.required]
-
-
-def _only(rows: Sequence[Finding], what: str) -> Finding:
-    (found,) = (row for row in rows if row.what == what)
-    return found
-
-
-def _exit(rows: Sequence[Finding]) -> tuple[Exit, str]:
-    with pytest.raises(MissingError) as error:
-        host.require_fit(rows)
-    return error.value.exit_code, error.value.hint
-
-
 def test_all_is_well_and_nothing_was_changed(fake_azure: FakeAzure, azure: Azure) -> None:
     _gallery(azure, {"gpu-agent": {}})
     fake_azure.calls.clear()
     rows = _look(azure, bakes=[_bake()])
     assert [row.what for row in rows if not row.good] == []
-    assert f"service principal {CLIENT}" in _only(rows, "Azure credentials").state
-    assert _only(rows, "Azure subscription").state == f"Fake ({SUBSCRIPTION}): Enabled"
-    assert _only(rows, "provider Microsoft.Compute").state == "Registered"
-    assert _only(rows, "permissions").state.endswith("actions are allowed in the subscription")
-    assert _only(rows, "gallery goldbake").state == f"in the resource group goldbake-images, {HOME}"
-    assert _only(rows, "image definition gpu-agent").state == "generation V2, security Standard"
-    assert _only(rows, f"base image {HOME}").state.startswith("debian-12: Debian:debian-12:12-gen2:")
+    assert f"service principal {CLIENT}" in only(rows, "Azure credentials").state
+    assert only(rows, "Azure subscription").state == f"Fake ({SUBSCRIPTION}): Enabled"
+    assert only(rows, "provider Microsoft.Compute").state == "Registered"
+    assert only(rows, "permissions").state.endswith("actions are allowed in the subscription")
+    assert only(rows, "gallery goldbake").state == f"in the resource group goldbake-images, {HOME}"
+    assert only(rows, "image definition gpu-agent").state == "generation V2, security Standard"
+    assert only(rows, f"base image {HOME}").state.startswith("debian-12: Debian:debian-12:12-gen2:")
     assert next(row.state for row in rows if row.what == f"size {HOME}") == f"{T4}: zones 1, 2, 3"
     quotas = [row.state.partition(":")[0] for row in rows if row.what == f"quota {HOME}"]
     assert [name.rpartition("(")[2] for name in quotas] == [f"{FAMILY})", "standardDSv5Family)", "cores)", "lowPriorityCores)"]
@@ -95,8 +81,8 @@ def test_all_is_well_and_nothing_was_changed(fake_azure: FakeAzure, azure: Azure
 def test_the_smallest_role_is_enough_for_doctor_itself(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.granted = list(role.actions([Purpose.DOCTOR]))
     rows = _look(azure, bakes=[_bake()])
-    assert _only(rows, "permissions").state.startswith(f"{len(role.actions([Purpose.DOCTOR]))} of ")
-    assert {row.what.partition(" ")[0] for row in _bad(rows)} == {"permission", "gallery"}
+    assert only(rows, "permissions").state.startswith(f"{len(role.actions([Purpose.DOCTOR]))} of ")
+    assert {row.what.partition(" ")[0] for row in failing(rows)} == {"permission", "gallery"}
 
 
 def test_without_credentials_nothing_is_asked(fake_azure: FakeAzure, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +91,7 @@ def test_without_credentials_nothing_is_asked(fake_azure: FakeAzure, monkeypatch
     assert [(row.what, row.fix) for row in rows] == [("Azure credentials", NO_CREDENTIALS)]
     assert "AZURE_CLIENT_ID" in rows[0].state
     assert fake_azure.calls == []
-    assert _exit(rows) == (Exit.MISSING, NO_CREDENTIALS)
+    assert ends(rows) == (Exit.MISSING, NO_CREDENTIALS)
 
 
 def test_without_a_subscription_the_hint_says_where_to_find_one(fake_azure: FakeAzure, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +106,7 @@ def test_an_expired_secret(fake_azure: FakeAzure, azure: Azure) -> None:
     assert row.what == "Azure credentials"
     assert "AADSTS7000222" in row.state
     assert "az ad app credential reset" in row.fix
-    assert _exit([row])[0] is Exit.MISSING
+    assert ends([row])[0] is Exit.MISSING
 
 
 def test_a_wrong_secret(fake_azure: FakeAzure, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +137,7 @@ def test_a_subscription_that_is_not_there(fake_azure: FakeAzure, monkeypatch: py
 def test_the_state_of_the_subscription(fake_azure: FakeAzure, azure: Azure, state: str, good: bool) -> None:
     fake_azure.book.subscription_state = state
     rows = _look(azure)
-    row = _only(rows, "Azure subscription")
+    row = only(rows, "Azure subscription")
     assert row.good is good
     assert state in row.state
     assert (len(rows) > 3) is good, "nothing further is asked"
@@ -170,7 +156,7 @@ def test_azure_that_cannot_be_reached(fake_azure: FakeAzure, monkeypatch: pytest
     ("off", "good", "required"), [(0, True, False), (40, True, False), (-100, False, False), (400, False, True), (-400, False, True)]
 )
 def test_the_clock(azure: Azure, off: int, good: bool, required: bool) -> None:
-    row = _only(_look(azure, now=lambda: time.time() + off), "clock")
+    row = only(_look(azure, now=lambda: time.time() + off), "clock")
     assert (row.good, row.required) == (good, required)
     if off:
         assert ("ahead of" if off > 0 else "behind") in row.state
@@ -179,7 +165,7 @@ def test_the_clock(azure: Azure, off: int, good: bool, required: bool) -> None:
 @pytest.mark.parametrize("name", ["Microsoft.Compute", "Microsoft.Network"])
 def test_a_provider_that_is_not_registered(fake_azure: FakeAzure, azure: Azure, name: str) -> None:
     fake_azure.book.unregistered.add(name.lower())
-    (row,) = _bad(_look(azure))
+    (row,) = failing(_look(azure))
     assert (row.what, row.state) == (f"provider {name}", "NotRegistered")
     assert f"az provider register --namespace {name} --wait" in row.fix
     assert fake_azure.titles() == [], "doctor registers nothing"
@@ -188,21 +174,21 @@ def test_a_provider_that_is_not_registered(fake_azure: FakeAzure, azure: Azure, 
 def test_the_provider_of_auto_shutdown_is_told_but_not_needed(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.unregistered.add("microsoft.devtestlab")
     rows = _look(azure)
-    assert _bad(rows) == []
-    assert "az provider register --namespace Microsoft.DevTestLab" in _only(rows, "provider Microsoft.DevTestLab").fix
+    assert failing(rows) == []
+    assert "az provider register --namespace Microsoft.DevTestLab" in only(rows, "provider Microsoft.DevTestLab").fix
 
 
 def test_lacking_permissions_are_named_by_kind_with_what_needs_them(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.granted = ["*"]
     fake_azure.book.denied = {"Microsoft.Compute/virtualMachines/write", "Microsoft.Compute/virtualMachines/deallocate/action"}
     rows = _look(azure)
-    (row,) = _bad(rows)
+    (row,) = failing(rows)
     assert row.what == "permission Microsoft.Compute/virtualMachines"
     assert row.state == "deallocate, write: not allowed, and needed by bake, launch"
     assert "docs/reference/azure-role.json" in row.fix
     assert f"--scope /subscriptions/{SUBSCRIPTION}" in row.fix
     total = len(role.actions([purpose for purpose in Purpose if purpose is not Purpose.IDENTITY]))
-    assert _only(rows, "permissions").state == f"{total - 2} of {total} actions are allowed in the subscription"
+    assert only(rows, "permissions").state == f"{total - 2} of {total} actions are allowed in the subscription"
 
 
 def test_actions_on_the_gallery_may_be_allowed_in_its_group_alone(
@@ -220,7 +206,7 @@ def test_an_identity_is_asked_for_only_where_machines_are_to_have_one(fake_azure
     fake_azure.book.denied = {"Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"}
     assert [row.good for row in permissions.examine(azure)] == [True]
     _gallery(azure)
-    (row,) = _bad(_look(azure, bakes=[_bake(identity=True)]))
+    (row,) = failing(_look(azure, bakes=[_bake(identity=True)]))
     assert row.what == "permission Microsoft.ManagedIdentity/userAssignedIdentities"
 
 
@@ -235,31 +221,31 @@ def test_an_identity_is_asked_for_only_where_machines_are_to_have_one(fake_azure
 )
 def test_who_the_token_says_that_this_is(azure: Azure, monkeypatch: pytest.MonkeyPatch, claims: dict[str, str], state: str) -> None:
     monkeypatch.setattr(azure, "claims", lambda: claims)
-    assert _only(_look(azure), "Azure credentials").state == state
+    assert only(_look(azure), "Azure credentials").state == state
 
 
 def test_a_reader_lacks_everything_that_changes_something(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.granted = ["*/read"]
-    bad = _bad(_look(azure))
+    bad = failing(_look(azure))
     assert bad
     assert all("read" not in row.state.partition(":")[0] for row in bad)
 
 
 def test_permissions_that_may_not_be_listed(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.refuse("AuthorizationFailed", "Microsoft.Authorization/permissions", method="GET", times=None, status=403)
-    row = _only(_look(azure), "permissions")
+    row = only(_look(azure), "permissions")
     assert not row.good
     assert "AuthorizationFailed" in row.state
 
 
 def test_a_region_that_does_not_exist_names_those_close_to_it(azure: Azure) -> None:
-    (row,) = _bad(_look(azure, ["westeruope"]))
+    (row,) = failing(_look(azure, ["westeruope"]))
     assert row.what == "Azure region"
     assert "westeurope" in row.fix
 
 
 def test_a_gallery_that_is_missing_is_told_with_both_commands(azure: Azure) -> None:
-    row = _only(_look(azure, bakes=[_bake()]), "gallery goldbake")
+    row = only(_look(azure, bakes=[_bake()]), "gallery goldbake")
     assert row.state == "none in the resource group goldbake-images"
     assert f"az group create --name goldbake-images --location {HOME}" in row.fix
     assert f"az sig create --resource-group goldbake-images --gallery-name goldbake --location {HOME}" in row.fix
@@ -267,7 +253,7 @@ def test_a_gallery_that_is_missing_is_told_with_both_commands(azure: Azure) -> N
 
 def test_a_definition_is_made_by_the_first_bake(azure: Azure) -> None:
     _gallery(azure)
-    row = _only(_look(azure, bakes=[_bake()]), "image definition gpu-agent")
+    row = only(_look(azure, bakes=[_bake()]), "image definition gpu-agent")
     assert row.good
     assert "first bake makes it" in row.state
 
@@ -284,14 +270,14 @@ def test_a_definition_is_made_by_the_first_bake(azure: Azure) -> None:
 )
 def test_a_definition_that_does_not_fit(azure: Azure, definition: dict[str, Any], bake: dict[str, Any], fix: str) -> None:
     _gallery(azure, {"gpu-agent": definition})
-    row = _only(_look(azure, bakes=[_bake(**bake)]), "image definition gpu-agent")
+    row = only(_look(azure, bakes=[_bake(**bake)]), "image definition gpu-agent")
     assert row.good is (fix == "")
     assert fix in row.fix
 
 
 def test_a_subnet_of_the_build(azure: Azure) -> None:
     bake = _bake(subnet=SUBNET)
-    row = _only(_look(azure, bakes=[bake]), "subnet agents")
+    row = only(_look(azure, bakes=[bake]), "subnet agents")
     assert (row.state, row.good) == ("none", False)
     azure.client(ResourceManagementClient).resource_groups.create_or_update("net", {"location": HOME})
     body: Any = {
@@ -302,12 +288,12 @@ def test_a_subnet_of_the_build(azure: Azure) -> None:
         },
     }
     azure.client(NetworkManagementClient).virtual_networks.begin_create_or_update("net", "builds", body).result()
-    assert _only(_look(azure, bakes=[bake]), "subnet agents").state == "10.0.1.0/24, without a NAT gateway"
+    assert only(_look(azure, bakes=[bake]), "subnet agents").state == "10.0.1.0/24, without a NAT gateway"
 
 
 def test_a_size_that_the_subscription_may_not_use(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.restricted[HOME, T4] = "NotAvailableForSubscription"
-    (row,) = _bad(_look(azure))
+    (row,) = failing(_look(azure))
     assert row.state == f"{T4}: this subscription may not use it here (NotAvailableForSubscription)"
     assert "azureskunotavailable" in row.fix
 
@@ -315,41 +301,41 @@ def test_a_size_that_the_subscription_may_not_use(fake_azure: FakeAzure, azure: 
 def test_zones_that_the_subscription_may_not_use_are_left_out(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.restricted[f"{HOME}-2", T4] = "NotAvailableForSubscription"
     rows = _look(azure)
-    assert _only(rows, f"size {HOME}").state == f"{T4}: zones 1, 3"
-    assert _bad(rows) == []
+    assert only(rows, f"size {HOME}").state == f"{T4}: zones 1, 3"
+    assert failing(rows) == []
     for zone in "13":
         fake_azure.book.restricted[f"{HOME}-{zone}", T4] = "NotAvailableForSubscription"
-    assert "may not use it in zones 1, 2, 3" in _only(_look(azure), f"size {HOME}").state
+    assert "may not use it in zones 1, 2, 3" in only(_look(azure), f"size {HOME}").state
 
 
 def test_a_size_that_there_is_not(azure: Azure) -> None:
-    (row,) = _bad(_look(azure, types=["Standard_NC999_v9"]))
+    (row,) = failing(_look(azure, types=["Standard_NC999_v9"]))
     assert row.state == "Standard_NC999_v9: is not offered here"
 
 
 def test_a_size_that_cannot_start_the_image(azure: Azure) -> None:
     _gallery(azure)
-    (row,) = _bad(_look(azure, types=["Standard_D2ps_v5"]))
+    (row,) = failing(_look(azure, types=["Standard_D2ps_v5"]))
     assert row.state == "Standard_D2ps_v5: has a processor of another kind (Arm64)"
 
 
 def test_one_size_of_several_is_enough_unless_they_were_named(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.restricted[HOME, T4] = "NotAvailableForSubscription"
-    assert _bad(_look(azure, types=[T4, H100])) == []
-    (row,) = _bad(_look(azure, types=[T4, H100], strict=True))
+    assert failing(_look(azure, types=[T4, H100])) == []
+    (row,) = failing(_look(azure, types=[T4, H100], strict=True))
     assert row.state.startswith(T4)
 
 
 def test_a_size_of_the_build_is_needed(fake_azure: FakeAzure, azure: Azure) -> None:
     _gallery(azure)
     fake_azure.book.restricted[HOME, BUILD] = "NotAvailableForSubscription"
-    (row,) = _bad(_look(azure, bakes=[_bake()]))
+    (row,) = failing(_look(azure, bakes=[_bake()]))
     assert row.state.startswith(BUILD)
 
 
 def test_a_family_without_quota_is_told_with_the_command(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.quotas[HOME, FAMILY] = 0
-    (row,) = _bad(_look(azure))
+    (row,) = failing(_look(azure))
     assert row.what == f"quota {HOME}"
     assert f"({FAMILY}): 0 of 0 vCPUs in use; {T4} needs 4" in row.state
     scope = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/locations/{HOME}"
@@ -359,14 +345,14 @@ def test_a_family_without_quota_is_told_with_the_command(fake_azure: FakeAzure, 
 def test_one_family_of_several_is_enough_unless_sizes_were_named(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.quotas[HOME, FAMILY] = 0
     rows = _look(azure, types=[T4, H100])
-    assert _bad(rows) == []
+    assert failing(rows) == []
     assert [row.required for row in rows if not row.good] == [False]
-    assert len(_bad(_look(azure, types=[T4, H100], strict=True))) == 1
+    assert len(failing(_look(azure, types=[T4, H100], strict=True))) == 1
 
 
 def test_the_quota_of_all_sizes_together_is_always_needed(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.quotas[HOME, "cores"] = 3
-    (row,) = _bad(_look(azure))
+    (row,) = failing(_look(azure))
     assert "(cores): 0 of 3 vCPUs" in row.state
     assert "--resource-name cores" in row.fix
 
@@ -374,7 +360,7 @@ def test_the_quota_of_all_sizes_together_is_always_needed(fake_azure: FakeAzure,
 def test_spot_is_told_but_not_needed(fake_azure: FakeAzure, azure: Azure) -> None:
     fake_azure.book.quotas[HOME, "lowPriorityCores"] = 0
     rows = _look(azure)
-    assert _bad(rows) == []
+    assert failing(rows) == []
     (row,) = (row for row in rows if not row.good)
     assert "--resource-name lowPriorityCores" in row.fix
     assert "--resource-type lowPriority" in row.fix
@@ -384,7 +370,7 @@ def test_a_base_image_that_the_region_does_not_have(fake_azure: FakeAzure, azure
     what = "Microsoft.Compute/locations/publishers/artifacttypes/offers/skus/versions"
     fake_azure.refuse("NotFound", what, method="GET", status=404, times=None)
     _gallery(azure)
-    (row,) = _bad(_look(azure, bakes=[_bake()]))
+    (row,) = failing(_look(azure, bakes=[_bake()]))
     assert row.state == "debian-12: no Debian:debian-12:12-gen2"
     assert "az vm image list-skus" in row.fix
 
@@ -392,7 +378,7 @@ def test_a_base_image_that_the_region_does_not_have(fake_azure: FakeAzure, azure
 @pytest.mark.parametrize("what", ["Microsoft.Compute/skus", "Microsoft.Compute/locations/usages", "providers"])
 def test_what_may_not_be_looked_at_is_told_in_its_row(fake_azure: FakeAzure, azure: Azure, what: str) -> None:
     fake_azure.refuse("AuthorizationFailed", what, method="GET", status=403, times=None)
-    (row,) = _bad(_look(azure))
+    (row,) = failing(_look(azure))
     assert "AuthorizationFailed" in row.state
     assert "azure-role.json" in row.fix
 
@@ -419,10 +405,3 @@ def test_the_images_of_this_project_are_examined_with_their_regions_and_gpus(
         SUBSCRIPTION,
     )
     assert asked[1] == (["eastus2"], [H100], {"gpu-agent", "gpu-agent-debian"}, True, SUBSCRIPTION)
-
-
-@pytest.fixture
-def paths_of_project(monkeypatch: pytest.MonkeyPatch) -> Paths:
-    for name in ("AZP_URL", "AZP_TOKEN", "AZP_TOKEN_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    return Paths.from_environment()

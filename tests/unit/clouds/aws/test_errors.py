@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 from botocore.exceptions import (
     BotoCoreError,
@@ -18,7 +16,6 @@ from botocore.exceptions import (
 )
 
 from goldbake.clouds.aws.errors import ERRORS, QUOTA_CODES, ROWS, failure, refused
-from goldbake.clouds.aws.refusals import WORDED
 from goldbake.clouds.aws.session import Aws
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import Exit
@@ -27,21 +24,6 @@ from tests.fakes.aws import FakeAws
 
 def _of(code: str, said: str = "", status: int = 400) -> Failure:
     return refused(code, said, doing="start a g5.xlarge", region="eu-west-1", status=status, operation="RunInstances")
-
-
-def test_no_code_has_two_rows() -> None:
-    assert [code for code, count in Counter(row.code for row in ROWS).items() if count > 1] == []
-
-
-def test_every_row_is_a_sentence_a_next_step_and_a_source() -> None:
-    for row in [*ROWS, *(worded.row for worded in WORDED)]:
-        assert row.meaning.endswith("."), row.code
-        assert row.meaning[0].isupper() or row.meaning.startswith("~"), row.code
-        assert row.fix, row.code
-        assert not row.fix.endswith("."), row.code
-        assert row.source, row.code
-        assert "{" not in row.meaning.replace("{action}", ""), row.code
-        assert "{" not in row.fix.replace("{region}", ""), row.code
 
 
 @pytest.mark.parametrize(
@@ -146,25 +128,6 @@ def test_words_decide_only_where_one_code_means_several_things(code: str, said: 
 
 def test_words_of_one_code_mean_nothing_to_another() -> None:
     assert _of("InvalidParameterValue", "VcpuLimitExceeded is not supported in your requested Availability Zone").scope is Scope.REQUEST
-
-
-@pytest.mark.parametrize(
-    "code", ["ZONE_RESOURCE_POOL_EXHAUSTED", "AllocationFailed", "InsufficientInstanceCapacity2", "vcpulimitexceeded", ""]
-)
-def test_an_unknown_code_is_told_in_its_own_words_and_tried_nowhere_else(code: str) -> None:
-    found = _of(code, "Something new happened.")
-    assert (found.scope, found.exit_code) == (Scope.REQUEST, Exit.FAILED)
-    assert found.message == f"AWS would not start a g5.xlarge in eu-west-1: Something new happened ({code})"
-    assert "does not know this code" in found.hint
-
-
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_an_unknown_code_of_a_service_in_trouble_is_tried_again(status: int) -> None:
-    assert _of(str(status), "Bad Gateway", status).scope is Scope.RETRY
-
-
-def test_a_known_code_decides_more_than_the_http_status() -> None:
-    assert _of("InsufficientInstanceCapacity", "", 500).scope is Scope.ZONE
 
 
 @pytest.mark.parametrize(

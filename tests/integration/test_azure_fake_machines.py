@@ -102,6 +102,7 @@ def test_a_subnet_ends_and_gives_addresses_again(fake_azure: FakeAzure, azure: C
         ({"image": {**IMAGE, "version": "1.2.3"}}, "PlatformImageNotFound"),
         ({"image": {**IMAGE, "sku": "12"}, "size": "Standard_NC24ads_A100_v4"}, "BadRequest"),
         ({"image": {**IMAGE, "sku": "12"}, "securityProfile": {"securityType": "TrustedLaunch"}}, "BadRequest"),
+        ({"size": "Standard_D4s_v6", "storageProfile": {"imageReference": IMAGE, "osDisk": disk(), "diskControllerType": "SCSI"}}, "InvalidParameter"),
         ({"zone": "7"}, "AvailabilityZoneNotSupported"),
         ({"os_disk": disk(diskSizeGB=8)}, "OperationNotAllowed"),
         ({"evictionPolicy": "Delete"}, "InvalidParameter"),

@@ -39,6 +39,8 @@ class Size:
     spot: bool = True
     zones: tuple[str, ...] = ("1", "2", "3")
     architecture: str = "x64"
+    controllers: str = "SCSI"
+    """How its disks are attached."""
 
 
 SIZES = {
@@ -51,6 +53,7 @@ SIZES = {
         Size("Standard_D2s_v5", "standardDSv5Family", 2, 8),
         Size("Standard_D4s_v5", "standardDSv5Family", 4, 16),
         Size("Standard_D8s_v5", "standardDSv5Family", 8, 32),
+        Size("Standard_D4s_v6", "StandardDsv6Family", 4, 16, controllers="NVMe", generations="V2"),
         Size("Standard_D4as_v5", "standardDASv5Family", 4, 16),
         Size("Standard_D8as_v5", "standardDASv5Family", 8, 32),
         Size("Standard_D2ps_v5", "standardDPSv5Family", 2, 8, architecture="Arm64", generations="V2", trusted=False),
@@ -71,7 +74,7 @@ SIZES = {
         Size("Standard_NC40ads_H100_v5", "StandardNCadsH100v5Family", 40, 320, 1, generations="V2"),
         Size("Standard_NC80adis_H100_v5", "StandardNCadsH100v5Family", 80, 640, 2, generations="V2"),
         Size("Standard_ND96isr_H100_v5", "standardNDSH100v5Family", 96, 1900, 8, generations="V2"),
-        Size("Standard_ND96asr_v4", "Standard NDASv4_A100 Family", 96, 900, 8, generations="V2"),
+        Size("Standard_ND96asr_v4", "Standard NDASv4_A100 Family", 96, 900, 8, generations="V2", trusted=False),
     )
 }  # fmt: skip
 """In small letters → what it is."""
@@ -205,7 +208,7 @@ def _capabilities(size: Size) -> dict[str, str]:
     found = {
         "vCPUs": str(size.cores), "vCPUsAvailable": str(size.cores), "MemoryGB": f"{size.memory_gb:g}", "MaxResourceVolumeMB": str(size.temporary_mb),
         "HyperVGenerations": size.generations, "CpuArchitectureType": size.architecture, "LowPriorityCapable": str(size.spot), "PremiumIO": "True",
-        "AcceleratedNetworkingEnabled": "True", "EncryptionAtHostSupported": "True", "OSVhdSizeMB": "1047552",
+        "AcceleratedNetworkingEnabled": "True", "EncryptionAtHostSupported": "True", "OSVhdSizeMB": "1047552", "DiskControllerTypes": size.controllers,
     }  # fmt: skip
     if size.gpus:
         found["GPUs"] = f"{size.gpus:g}" if size.gpus >= 1 else "1"

@@ -59,6 +59,8 @@ class Source:
     specialized: bool = False
     architecture: str = "x64"
     plan: str = ""
+    controllers: str = "SCSI,NVMe"
+    """How its disk may be attached."""
     image: str = ""
     """The id of the exact version; for a platform image publisher:offer:sku:version."""
 
@@ -86,7 +88,7 @@ def resolve(book: Book, reference: dict[str, Any], location: str) -> Source:
     urn = f"{found.publisher}:{found.offer}:{found.sku}:{exact}"
     plan = f"{found.publisher}/{found.offer}/{found.sku}" if found.plan else ""
     return Source(
-        {**reference, "exactVersion": exact}, found.generation, found.size_gb, found.trusted, False, found.architecture, plan, urn
+        {**reference, "exactVersion": exact}, found.generation, found.size_gb, found.trusted, False, found.architecture, plan, image=urn
     )
 
 
@@ -109,6 +111,7 @@ def _resource(book: Book, reference: dict[str, Any], location: str) -> Source:
             str(found.properties.get("hyperVGeneration", "V1")),
             found.memory.get("size_gb", 30),
             trusted=False,
+            controllers="SCSI",
             image=found.id,
         )
     return _version(book, found, id, location)
@@ -124,7 +127,8 @@ def _version(book: Book, found: Resource, id: str, location: str) -> Source:
     trusted = features.get("SecurityType", "") in ("TrustedLaunch", "TrustedLaunchSupported", "TrustedLaunchAndConfidentialVmSupported")
     return Source(
         {"id": id, "exactVersion": found.name}, str(definition.properties.get("hyperVGeneration", "V1")), found.memory.get("size_gb", 30), trusted,
-        definition.properties.get("osState") == "Specialized", str(definition.properties.get("architecture", "x64")), image=found.id,
+        definition.properties.get("osState") == "Specialized", str(definition.properties.get("architecture", "x64")),
+        controllers=features.get("DiskControllerTypes", "SCSI"), image=found.id,
     )  # fmt: skip
 
 

@@ -83,6 +83,7 @@ def check_image(book: Book, properties: dict[str, Any], plan: dict[str, Any] | N
             f"The selected VM size '{size.name}' cannot boot Hypervisor Generation '{source.generation[1:]}'. If this was a Create operation please check that "
             f"the Hypervisor Generation of the Image matches the Hypervisor Generation of the selected VM Size.", "", "BadRequest",
         )  # fmt: skip
+    _check_controller(str(properties["storageProfile"].get("diskControllerType") or ""), source, size)
     security = (properties.get("securityProfile") or {}).get("securityType", "")
     if security == "TrustedLaunch":
         if not size.trusted:
@@ -101,6 +102,17 @@ def check_image(book: Book, properties: dict[str, Any], plan: dict[str, Any] | N
         raise Refused("OperationNotAllowed", f"The specified disk size {asked} GB is smaller than the size of the corresponding disk in the VM image: {source.size_gb} GB. "
                       "This is not allowed. Please choose equal or greater size or do not specify an explicit size.", 409, target="osDisk.diskSizeGB")  # fmt: skip
     _check_plan(book, plan, source)
+
+
+def _check_controller(asked: str, source: Source, size: Size) -> None:
+    """Without a wish Azure takes what both can."""
+    both = set(size.controllers.split(",")) & set(source.controllers.split(","))
+    if not both or (asked and asked not in both):
+        raise _wrong(
+            f"The VM size '{size.name}' cannot boot with OS image or disk. Please check that disk controller types supported by the OS image or disk is one of "
+            f"the supported disk controller types for the VM size '{size.name}'. Please query sku api at https://aka.ms/azure-compute-skus to determine "
+            "supported disk controller types for the VM size.", "",
+        )  # fmt: skip
 
 
 def _check_plan(book: Book, plan: dict[str, Any] | None, source: Source) -> None:

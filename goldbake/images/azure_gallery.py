@@ -8,7 +8,7 @@ from azure.mgmt.compute import models as compute
 
 from goldbake.clouds import tags as names
 from goldbake.clouds.azure.errors import failure
-from goldbake.clouds.azure.galleries import CORRECT, SECURITY, commands, misfit
+from goldbake.clouds.azure.galleries import CONTROLLERS, CORRECT, SECURITY, commands, misfit
 from goldbake.clouds.azure.operations import finished
 from goldbake.config.azure import AzureSettings
 from goldbake.config.model import Image
@@ -40,7 +40,7 @@ def make_ready(calls: ComputeManagementClient, name: str, image: Image) -> None:
 def definition(name: str, image: Image, location: str) -> compute.GalleryImage:
     """Generation 2, as every base image of ours; sizes of version 6 have their disks behind NVMe only."""
     features = [
-        compute.GalleryImageFeature(name="DiskControllerTypes", value="SCSI,NVMe"),
+        compute.GalleryImageFeature(name=CONTROLLERS, value="SCSI,NVMe"),
         compute.GalleryImageFeature(name="IsAcceleratedNetworkSupported", value="True"),
     ]
     if image.azure.security == "trusted-launch":

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from goldbake.clouds.azure.resources import PREFIX
+from goldbake.clouds.azure.skus import Needs
 from goldbake.errors import UsageError
 from launch.base import CloudOptions, LaunchSpec, Place
 
@@ -34,14 +35,10 @@ class ImageVersion:
     id: str
     regions: tuple[str, ...]
     """Where it is ready, the first one first."""
-    generation: str
-    """V1 or V2, as sizes say which they take."""
-    architecture: str
-    controllers: frozenset[str]
+    needs: Needs
+    """What it wants of a size; Trusted Launch, where the definition knows no others, or allows it and images.yaml wants it."""
     security: str
-    """The definition's SecurityType; empty: none."""
-    trusted: bool
-    """Whether machines start with Trusted Launch: the definition knows no others, or allows it and images.yaml wants it."""
+    """The definition's SecurityType."""
     size_gib: int
     plan: Mapping[str, str]
     """What was bought in the marketplace with the base image; empty: nothing."""
@@ -203,7 +200,7 @@ def _profile(wanted: Wanted) -> dict[str, Any]:
         },
         "diagnosticsProfile": {"bootDiagnostics": {"enabled": True}},  # in storage of Azure's own: it is the serial console
     }
-    if image.trusted:  # without Secure Boot: Azure's firmware trusts no key of ours
+    if image.needs.trusted_launch:  # without Secure Boot: Azure's firmware trusts no key of ours
         found["securityProfile"] = {"securityType": TRUSTED, "uefiSettings": {"secureBootEnabled": False, "vTpmEnabled": True}}
     if wanted.place.spot:
         # What is taken back is deleted, not kept at the price of its disk; and it may cost as much as on demand, never more.

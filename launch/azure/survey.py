@@ -10,11 +10,12 @@ from azure.mgmt.compute import ComputeManagementClient
 
 from goldbake.clouds.azure.answers import word
 from goldbake.clouds.azure.errors import failure
+from goldbake.clouds.azure.galleries import CONTROLLERS, needs_of, security_of
 from goldbake.clouds.azure.resources import is_gone, parts
 from goldbake.clouds.azure.skus import Sku, skus
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import UsageError
-from launch.azure.request import TRUSTED, Ground, ImageVersion, Size
+from launch.azure.request import Ground, ImageVersion, Size
 from launch.base import CloudOptions, LaunchSpec
 
 if TYPE_CHECKING:
@@ -49,18 +50,14 @@ def image_version(azure: Azure, spec: LaunchSpec) -> ImageVersion:
         raise failure(error, doing="look at the image", place=gallery) from error
     if (state := word(found.provisioning_state)) != "Succeeded":
         raise UsageError(f"{spec.artifact} is {state}", hint=again)
-    features = {feature.name or "": feature.value or "" for feature in kind.features or ()}
     disk = found.storage_profile.os_disk_image if found.storage_profile else None
-    plan, security = kind.purchase_plan, features.get("SecurityType", "")
+    plan = kind.purchase_plan
     wanted = spec.described is not None and spec.described.azure.security == "trusted-launch"
     return ImageVersion(
         id=spec.artifact,
         regions=tuple(_ready(found)),
-        generation=word(kind.hyper_v_generation) or "V1",
-        architecture=word(kind.architecture) or "x64",
-        controllers=frozenset(_words(features.get("DiskControllerTypes", "SCSI"))),
-        security=security,
-        trusted=security == TRUSTED or (wanted and security.startswith(TRUSTED)),
+        needs=needs_of(kind, trusted_launch=wanted),
+        security=security_of(kind),
         size_gib=int((disk.size_in_gb if disk else 0) or 0),
         plan={"name": plan.name or "", "publisher": plan.publisher or "", "product": plan.product or ""} if plan and plan.name else {},
     )
@@ -101,8 +98,7 @@ def survey(azure: Azure, region: str, options: CloudOptions, image: ImageVersion
             continue
         chosen = tuple(zone for zone in (named.removeprefix(f"{region}-") for named in options.zones) if zone in sku.zones)
         if options.zones and not chosen:
-            there = ", ".join(f"{region}-{zone}" for zone in sku.zones) or "no zone"
-            unfit.append(f"{name} is in {there}, not in {', '.join(options.zones)}")
+            unfit.append(_elsewhere(sku, region, options.zones))
             continue
         fit.append(_size(sku, chosen or sku.zones, image))
     if not fit:
@@ -131,20 +127,20 @@ def _unfit(sku: Sku | None, region: str, image: ImageVersion) -> str:
     """Why a size cannot be used; empty when it can."""
     if sku is None:
         return f"is not offered in {region}"
-    controllers = sku.words("DiskControllerTypes", "SCSI")
-    architecture = sku.abilities.get("CpuArchitectureType", "x64")
-    found = (
-        (bool(sku.restricted), f"may not be used in {region} by this subscription ({sku.restricted})"),
-        (image.generation not in sku.generations, f"does not take images of generation {image.generation}"),
-        (image.architecture.lower() != architecture.lower(), f"is not for {image.architecture}"),
-        (image.trusted and not sku.trusted_launch, "cannot start with Trusted Launch, which the image needs"),
-        (not image.controllers & set(controllers), f"needs an image for {' or '.join(controllers)} disks"),
-    )
-    return next((why for wrong, why in found if wrong), "")
+    return f"may not be used in {region} by this subscription ({sku.restricted})" if sku.restricted else sku.unfit(image.needs)
+
+
+def _elsewhere(sku: Sku, region: str, wanted: Sequence[str]) -> str:
+    """Why a size is in none of the wanted zones."""
+    barred = [zone for zone in wanted if zone.removeprefix(f"{region}-") in sku.barred]
+    if barred:
+        return f"this subscription may not use {sku.name} in {', '.join(barred)}"
+    there = ", ".join(f"{region}-{zone}" for zone in sku.zones) or "no zone"
+    return f"{sku.name} is in {there}, not in {', '.join(wanted)}"
 
 
 def _size(sku: Sku, zones: tuple[str, ...], image: ImageVersion) -> Size:
-    usual = "SCSI" in sku.words("DiskControllerTypes", "SCSI") and "SCSI" in image.controllers
+    usual = "SCSI" in sku.words(CONTROLLERS, "SCSI") and "SCSI" in image.needs.controllers
     return Size(
         name=sku.name,
         zones=zones,
@@ -153,7 +149,3 @@ def _size(sku: Sku, zones: tuple[str, ...], image: ImageVersion) -> Size:
         spot=sku.spot,
         controller="" if usual else "NVMe",
     )
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from goldbake.clouds.azure.errors import failure
 from goldbake.clouds.azure.resources import is_gone, parts
 from goldbake.clouds.azure.role import PROVIDERS, SCHEDULES
 from goldbake.clouds.azure.session import Azure
+from goldbake.clouds.azure.skus import Needs
 from goldbake.clouds.examine import Look, Region, clock, refused, taken
 from goldbake.clouds.failure import Failure
 from goldbake.config import base_images
@@ -89,6 +90,7 @@ def _rows(
     yield from rows
     if not known:
         return
+    images = _images(azure, bakes)
     groups = sorted({bake.group for bake in bakes})
     identity = any(bake.identity for bake in bakes)
     looks: list[Look] = [
@@ -101,19 +103,33 @@ def _rows(
             fix = f"one of {close}; `az account list-locations --output table` has all"
             yield Finding("Azure region", f"{name} does not exist, or not for this subscription", fix)
             continue
-        looks += _looks(azure, _Region.of(name, regions, types, bakes, strict=strict))
+        looks += _looks(azure, _Region.of(name, regions, types, bakes, strict=strict), images)
     yield from taken(looks)
 
 
-def _looks(azure: Azure, here: _Region) -> Iterator[Look]:
-    """What is looked at in a region."""
-    builds = {
-        size: any(bake.trusted_launch for bake in here.bakes if bake.vm_size == size) for size in (bake.vm_size for bake in here.bakes)
-    }
+def _images(azure: Azure, bakes: Sequence[Bake]) -> Mapping[str, Needs]:
+    """Image definition → what it needs of a size. One that cannot be looked at has a row of its own, which says why."""
+    calls, found = azure.client(ComputeManagementClient).gallery_images, {}
+    for bake in bakes:
+        try:
+            definition = calls.get(bake.group, bake.gallery, bake.definition)
+        except AzureError:
+            definition = None
+        found[bake.definition] = galleries.needs_of(definition, trusted_launch=bake.trusted_launch)
+    return found
+
+
+def _looks(azure: Azure, here: _Region, images: Mapping[str, Needs]) -> Iterator[Look]:
+    """What is looked at in a region. `images`: what can be launched there."""
+    builds = {bake.vm_size: Needs() for bake in here.bakes}
+    builds |= {bake.vm_size: Needs(trusted_launch=True) for bake in here.bakes if bake.trusted_launch}
     yield f"gallery {here.name}", lambda: _galleries(azure, here)
     yield f"subnet {here.name}", lambda: _subnets(azure, here)
     yield f"base image {here.name}", lambda: _base_images(azure, here)
-    yield f"sizes {here.name}", lambda: offers.examine(azure, here.name, launches=here.types, builds=builds, strict=here.strict)
+    yield (
+        f"sizes {here.name}",
+        lambda: offers.examine(azure, here.name, launches=here.types, images=images, builds=builds, strict=here.strict),
+    )
 
 
 def _identity(azure: Azure) -> Finding:

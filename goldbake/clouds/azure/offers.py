@@ -7,50 +7,66 @@ from typing import TYPE_CHECKING
 
 from goldbake.clouds.azure import quotas
 from goldbake.clouds.azure.shortage import PAGE, REGIONAL, SPOT, Shortage
-from goldbake.clouds.azure.skus import Sku, skus
+from goldbake.clouds.azure.skus import Needs, Sku, skus
 from goldbake.finding import Finding
 
 if TYPE_CHECKING:
     from goldbake.clouds.azure.session import Azure
 
 
-def examine(azure: Azure, region: str, *, launches: Sequence[str], builds: Mapping[str, bool], strict: bool) -> Iterator[Finding]:
+def examine(
+    azure: Azure, region: str, *, launches: Sequence[str], images: Mapping[str, Needs], builds: Mapping[str, Needs], strict: bool
+) -> Iterator[Finding]:
     """Whether the sizes of launches and of builds may be used in a region, and whether their quotas suffice for one machine.
 
-    With `strict` every size of launches must be possible, else one of them is enough. `builds`: size → whether it has to start with Trusted
-    Launch. Raises Failure.
+    With `strict` every size of launches must be possible, else one of them is enough. `images`: what those that may be launched need of a size, of which
+    one must fit; `builds`: size → what is built on it. Raises Failure.
     """
     names = list(dict.fromkeys([*launches, *builds]))
     if not names:
         return
-    offered = skus(azure, region, names)
-    some = any(_refused(offered.get(name.lower()), False) == "" for name in launches)
+    offered, images = skus(azure, region, names), images or {"": Needs()}
+    some = any(_refused(offered.get(name.lower()), images) == "" for name in launches)
     for name in names:
-        sku = offered.get(name.lower())
-        refused = _refused(sku, builds.get(name, False))
-        where = f"zones {', '.join(sku.zones)}" if sku and sku.zones else "without zones"
-        fix = (
-            "another size, or another region; a restriction is lifted by a support request: https://aka.ms/azureskunotavailable"
-            if refused
-            else ""
+        sku, wanted = offered.get(name.lower()), images if name in launches else {}
+        refused = _refused(sku, {"": builds[name]} if name in builds else {}) or _refused(sku, wanted)
+        required = name in builds or strict or not some
+        yield Finding(
+            f"size {region}", f"{name}: {refused or _where(sku, wanted)}", _fix(sku, name, region) if refused else "", required=required
         )
-        yield Finding(f"size {region}", f"{name}: {refused or where}", fix, required=name in builds or strict or not some)
     yield from _quotas(azure, region, [sku for name in names if (sku := offered.get(name.lower())) is not None], launches, builds, strict)
 
 
-def _refused(sku: Sku | None, trusted_launch: bool) -> str:
-    """Why a size cannot be used; empty when it can."""
+def _refused(sku: Sku | None, images: Mapping[str, Needs]) -> str:
+    """Why Azure gives no machine of a size, or none of these images starts on it; empty when one does."""
     if sku is None:
         return "is not offered here"
-    kinds = sku.words("CpuArchitectureType", "x64")
-    reasons = (
-        (sku.restricted, f"this subscription may not use it here ({sku.restricted})"),
-        (sku.barred and not sku.zones, f"this subscription may not use it in zones {', '.join(sku.barred)}"),
-        (kinds != ["x64"], f"has a processor of another kind ({', '.join(kinds)})"),
-        ("V2" not in sku.generations, "starts no images of generation 2"),
-        (trusted_launch and not sku.trusted_launch, "does not start with Trusted Launch"),
-    )
-    return next((why for holds, why in reasons if holds), "")
+    if sku.restricted:
+        return f"this subscription may not use it here ({sku.restricted})"
+    reasons = _unfit(sku, images)
+    return "; ".join(reasons) if len(reasons) == len(images) else ""
+
+
+def _unfit(sku: Sku, images: Mapping[str, Needs]) -> Sequence[str]:
+    """Why images do not start on a size, one text for each of those."""
+    found = {name: sku.unfit(needs) for name, needs in images.items()}
+    return [f"{why} ({name})" if name else why for name, why in found.items() if why]
+
+
+def _where(sku: Sku | None, images: Mapping[str, Needs]) -> str:
+    """Where a size can be had, and which images do not start on it."""
+    if sku is None:
+        return ""
+    where = f"zones {', '.join(sku.zones)}" if sku.zones else "without zones"
+    if sku.barred and not sku.zones:  # then a launch names none, and a bake never does
+        where = f"{where}: this subscription may not use it in zones {', '.join(sku.barred)}"
+    return "; ".join([where, *_unfit(sku, images)])
+
+
+def _fix(sku: Sku | None, name: str, region: str) -> str:
+    if sku is not None and sku.restricted:
+        return "another size, or another region; a restriction is lifted by a support request: https://aka.ms/azureskunotavailable"
+    return f"another size, or another region: `az vm list-skus --location {region} --size {name} --all --output table` shows what Azure says of it"
 
 
 def _quotas(

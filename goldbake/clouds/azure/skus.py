@@ -20,6 +20,17 @@ _YES = "true"
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What an image wants of the size that it is to start on; without more said, what every image that goldbake bakes does."""
+
+    generation: str = "V2"
+    architecture: str = "x64"
+    controllers: frozenset[str] = frozenset({"SCSI", "NVMe"})
+    """How its disk can be attached; one of them must be a way of the size."""
+    trusted_launch: bool = False
+
+
+@dataclass(frozen=True)
 class Sku:
     """A VM size in one region, for one subscription."""
 
@@ -53,6 +64,17 @@ class Sku:
     def trusted_launch(self) -> bool:
         """Whether it starts with Trusted Launch."""
         return "V2" in self.generations and not self.able("TrustedLaunchDisabled")
+
+    def unfit(self, needs: Needs) -> str:
+        """Why an image cannot start on this size, as the end of a sentence about it; empty when it can."""
+        kinds, controllers = self.words("CpuArchitectureType", "x64"), self.words("DiskControllerTypes", "SCSI")
+        reasons = (
+            (needs.architecture.lower() not in map(str.lower, kinds), f"has a processor of another kind ({', '.join(kinds)})"),
+            (needs.generation not in self.generations, f"does not take images of generation {needs.generation}"),
+            (needs.trusted_launch and not self.trusted_launch, "cannot start with Trusted Launch, which the image needs"),
+            (not needs.controllers & set(controllers), f"needs an image for {' or '.join(controllers)} disks"),
+        )
+        return next((why for holds, why in reasons if holds), "")
 
     def able(self, ability: str) -> bool:
         """Whether Azure says True of an ability."""

@@ -27,6 +27,10 @@ from tests.unit.clouds.doctor import ends, failing, only
 
 HOME = "westeurope"
 T4, H100, BUILD = "Standard_NC4as_T4_v3", "Standard_NC40ads_H100_v5", "Standard_D4s_v5"
+V6 = "Standard_D4s_v6"
+"""Has its disks behind NVMe only."""
+PLAIN = "Standard_ND96asr_v4"
+"""Does not start with Trusted Launch."""
 FAMILY = "Standard NCASv3_T4 Family"
 SUBNET = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/builds/subnets/agents"
 
@@ -305,18 +309,64 @@ def test_zones_that_the_subscription_may_not_use_are_left_out(fake_azure: FakeAz
     assert failing(rows) == []
     for zone in "13":
         fake_azure.book.restricted[f"{HOME}-{zone}", T4] = "NotAvailableForSubscription"
-    assert "may not use it in zones 1, 2, 3" in only(_look(azure), f"size {HOME}").state
+    row = only(_look(azure), f"size {HOME}")
+    assert "may not use it in zones 1, 2, 3" in row.state
+    assert row.good, "a launch takes the region without a zone then, and a bake names none"
 
 
 def test_a_size_that_there_is_not(azure: Azure) -> None:
     (row,) = failing(_look(azure, types=["Standard_NC999_v9"]))
     assert row.state == "Standard_NC999_v9: is not offered here"
+    assert f"az vm list-skus --location {HOME}" in row.fix
+    assert "support request" not in row.fix, "nobody lifts what is no restriction"
 
 
 def test_a_size_that_cannot_start_the_image(azure: Azure) -> None:
     _gallery(azure)
     (row,) = failing(_look(azure, types=["Standard_D2ps_v5"]))
     assert row.state == "Standard_D2ps_v5: has a processor of another kind (Arm64)"
+
+
+@pytest.mark.parametrize(
+    ("definition", "size", "why"),
+    [
+        ({}, V6, "needs an image for NVMe disks"),
+        ({"features": [{"name": "DiskControllerTypes", "value": "SCSI,NVMe"}]}, V6, ""),
+        ({"hyperVGeneration": "V1"}, H100, "does not take images of generation V1"),
+        (
+            {"features": [{"name": "SecurityType", "value": "TrustedLaunch"}]},
+            PLAIN,
+            "cannot start with Trusted Launch, which the image needs",
+        ),
+        ({"features": [{"name": "SecurityType", "value": "TrustedLaunchSupported"}]}, PLAIN, ""),
+        (None, V6, ""),
+    ],
+)
+def test_sizes_of_a_launch_are_held_against_the_image_definition(
+    fake_azure: FakeAzure, azure: Azure, definition: dict[str, Any] | None, size: str, why: str
+) -> None:
+    _gallery(azure, {} if definition is None else {"gpu-agent": definition})
+    fake_azure.calls.clear()
+    rows = [row for row in _look(azure, types=[size], bakes=[_bake()], strict=True) if row.state.startswith(f"{size}: ")]
+    (row,) = (row for row in rows if row.what == f"size {HOME}")
+    assert (row.good, row.required) == (not why, True)
+    assert row.state == f"{size}: {why} (gpu-agent)" if why else "zones" in row.state
+    assert fake_azure.titles() == []
+
+
+def test_a_size_that_one_image_of_several_can_start_on_is_good_and_says_for_which_not(azure: Azure) -> None:
+    nvme = {"features": [{"name": "DiskControllerTypes", "value": "SCSI,NVMe"}]}
+    _gallery(azure, {"gpu-agent": nvme, "old": {}})
+    rows = _look(azure, types=[V6], bakes=[_bake(), _bake(definition="old")], strict=True)
+    row = next(row for row in rows if row.what == f"size {HOME}" and row.state.startswith(V6))
+    assert row.good
+    assert row.state == f"{V6}: zones 1, 2, 3; needs an image for NVMe disks (old)"
+
+
+def test_a_size_is_held_against_the_image_in_every_region_of_a_launch(azure: Azure) -> None:
+    _gallery(azure, {"gpu-agent": {}})
+    rows = _look(azure, ["eastus"], [V6], bakes=[_bake()], strict=True)
+    assert [row.what for row in failing(rows)] == ["size eastus"]
 
 
 def test_one_size_of_several_is_enough_unless_they_were_named(fake_azure: FakeAzure, azure: Azure) -> None:

@@ -235,7 +235,7 @@ def test_a_group_or_a_subnet_that_is_not_there_is_refused(azure_field: Field) ->
         ({"disk_gib": 4}, "--disk 4 is smaller than the image's 32 GiB"),
         ({"identity": "agents"}, "--identity agents is no managed identity"),
         ({"regions": ("westus2",)}, "no image version in westus2"),
-        ({"types": ("Standard_D2ps_v5",)}, "is not for x64"),
+        ({"types": ("Standard_D2ps_v5",)}, "has a processor of another kind"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_made(azure_field: Field, options: dict[str, object], message: str) -> None:
@@ -309,6 +309,26 @@ def test_an_image_for_confidential_vms_is_refused(azure_field: Field) -> None:
     gallery(azure_field.fake, features={"SecurityType": "ConfidentialVM"})
     with pytest.raises(UsageError, match="confidential"):
         azure_field.launch()
+
+
+@pytest.mark.parametrize(("size", "asked"), [("Standard_D4s_v6", "NVMe"), (TYPE, None)])
+def test_a_size_with_its_disks_behind_nvme_gets_an_image_that_can_do_it(azure_field: Field, size: str, asked: str | None) -> None:
+    gallery(azure_field.fake, features={"DiskControllerTypes": "SCSI,NVMe"})
+    azure_field.launch(options={"types": (size,)})
+    assert sent(azure_field, f"PUT {MACHINE}")["properties"]["storageProfile"].get("diskControllerType") == asked
+
+
+def test_a_size_that_the_image_cannot_start_on_is_refused_before_anything_is_made(azure_field: Field) -> None:
+    with pytest.raises(Failure, match="Standard_D4s_v6 needs an image for NVMe disks") as caught:
+        azure_field.launch(options={"types": ("Standard_D4s_v6",)})
+    assert caught.value.exit_code is Exit.CAPACITY
+    assert [call for call in azure_field.fake.calls if call.method != "GET"] == []
+
+
+def test_a_zone_that_the_subscription_may_not_use_is_called_so(azure_field: Field) -> None:
+    azure_field.fake.book.restricted[(f"{HOME}-1", TYPE)] = "NotAvailableForSubscription"
+    with pytest.raises(Failure, match=rf"this subscription may not use {TYPE} in {HOME}-1"):
+        azure_field.launch(options={"zones": (f"{HOME}-1",)})
 
 
 def test_an_unchecked_image_is_launched_only_when_told(azure_field: Field) -> None:

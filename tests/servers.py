@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,7 +106,12 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
+_REFUSING: list[socket.socket] = []
+
+
 def closed_port() -> str:
-    """A URL on loopback where nothing listens."""
-    with server() as gone:
-        return gone.url
+    """A URL on loopback where nothing listens, nor will while this process lives: a port that was only given back is soon somebody else's."""
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    _REFUSING.append(taken)
+    return f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -17,8 +17,8 @@ import testinfra
 from goldbake import proc
 from goldbake.check import SUITE, CheckReport, FailedCheck, Target, report_of, run_checks, ssh_config
 from goldbake.errors import GoldbakeError, MissingError, ProcessError, UsageError
-from goldbake.local.container import free_port
 from goldbake.secret import Secret
+from tests.servers import closed_port
 
 pytestmark = pytest.mark.slow
 
@@ -190,7 +190,7 @@ def test_checks_end_when_they_are_stopped(tmp_path: Path) -> None:
 
 
 def test_a_host_that_is_not_there_passes_nothing() -> None:
-    report = run_checks(Target.ssh("127.0.0.1", port=free_port()), {}, markers=("booted",))
+    report = run_checks(Target.ssh("127.0.0.1", port=int(closed_port().rpartition(":")[2])), {}, markers=("booted",))
     assert report.passed == ()
     assert len(report.failed) > 0
     assert all("Connection refused" in check.message for check in report.failed), report.failed

@@ -11,7 +11,6 @@ import pytest
 
 from goldbake.azdo.client import Client
 from goldbake.errors import Exit, GoldbakeError
-from goldbake.local.container import free_port
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.secret import Secret
@@ -19,6 +18,7 @@ from launch import agents, service
 from launch.agents import AzureDevOps, Directory
 from launch.service import LaunchRequest
 from sim.azdo import SimulatedAzureDevOps
+from tests.servers import closed_port
 from tests.unit.launch.foldercloud import FolderCloud
 
 
@@ -77,7 +77,7 @@ def test_a_certificate_that_is_not_trusted(paths: Paths, cloud: FolderCloud, ask
 
 
 def test_no_network(paths: Paths, cloud: FolderCloud, asked: LaunchRequest) -> None:
-    client = Client(f"https://127.0.0.1:{free_port()}/demo", asked.pat, sleep=lambda _: None)
+    client = Client(closed_port().replace("http:", "https:") + "/demo", asked.pat, sleep=lambda _: None)
 
     @contextmanager
     def impatient() -> Iterator[Directory]:

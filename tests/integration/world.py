@@ -23,7 +23,7 @@ from goldbake.log import Progress
 from tests.integration.worldmachine import Disk, Login, Machine, Service
 from tests.integration.worldnet import Relay, listener, within
 
-_SSH_S = 20.0
+_SSH_S = 120.0
 """How long a connection waits for a machine's SSH server."""
 
 
@@ -102,7 +102,7 @@ class World:
         self._detach()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def machine(self, instance_id: str, timeout: float = 30) -> Machine:
+    def machine(self, instance_id: str, timeout: float = 120) -> Machine:
         """The machine of an instance, once its first process runs."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:

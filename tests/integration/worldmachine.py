@@ -259,7 +259,7 @@ class Machine:
 
     def _let_docker_count(self, child: subprocess.Popen[bytes]) -> None:
         """systemd-nspawn mounts the controllers of the first hierarchy read-only: Docker makes a group for each of its containers."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline and child.poll() is None:
             first = container.first_process(cgroups.processes(self.group))
             # Before it is systemd, it is what still mounts things.

@@ -132,6 +132,9 @@ class Relay:
                 far.settimeout(None)  # it was for the connection only
                 with self._mutex:
                     self._open |= {near, far}
+                if self._over:  # stopped meanwhile: whoever stops may have looked before
+                    _shut(near)
+                    _shut(far)
                 back = threading.Thread(target=_pump, args=(far, near), name="relay-back", daemon=True)
                 back.start()
                 _pump(near, far)

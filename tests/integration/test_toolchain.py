@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from email.message import Message
@@ -114,12 +115,20 @@ print(built(module, "1.2.3", Lock(pins={}), Paths(*map(Path, sys.argv[1:])), Pro
 """
 
 
-def test_processes_that_want_the_same_wait_for_one_build_and_say_so(on_path: StandIns, paths: Paths) -> None:
-    on_path.program("go", standins.go(build="sleep 1"))
+def test_processes_that_want_the_same_wait_for_one_build_and_say_so(on_path: StandIns, paths: Paths, tmp_path: Path) -> None:
+    """The build takes until the other process waits for it, or half a minute."""
+    met = tmp_path / "met"
+    on_path.program("go", standins.go(build=f"i=0; while [ ! -e {met} ] && [ $i -lt 300 ]; do sleep 0.1; i=$((i + 1)); done"))
     argv = [sys.executable, "-c", BUILD, str(paths.project), str(paths.cache), str(paths.state)]
-    pipe = subprocess.PIPE
-    runs = [subprocess.Popen(argv, cwd=PROJECT, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
-    outputs = [run.communicate(timeout=60) for run in runs]
+    logs = [tmp_path / "1", tmp_path / "2"]
+    runs = []
+    for log in logs:
+        with log.open("wb") as stderr:
+            runs.append(subprocess.Popen(argv, cwd=PROJECT, stdout=subprocess.PIPE, stderr=stderr, text=True))
+    while any(run.poll() is None for run in runs) and not any("waiting for the build of tool" in log.read_text() for log in logs):
+        time.sleep(0.05)
+    met.touch()
+    outputs = [(run.communicate(timeout=60)[0], log.read_text()) for run, log in zip(runs, logs, strict=True)]
     assert [run.returncode for run in runs] == [0, 0]
     assert outputs[0][0] == outputs[1][0] != ""
     assert len([call for call in on_path.calls("go") if call.startswith("build")]) == 1

@@ -172,13 +172,29 @@ class Fleet:
                     return [Started(instance, self._agent(instance), {"created": self._clock() - began}) for instance in found]
                 if len(found) == 1:
                     return [self._awaited(found[0], began, stage)]
-                work = [pool.submit(self._one, instance, began) for instance in found]
+                online = self._counted(stage, len(found))
+                work = [pool.submit(self._one, instance, began, online) for instance in found]
                 _first_failure(work)
                 return [future.result() for future in work]
 
-    def _one(self, instance: Instance, began: float) -> Started:
+    def _counted(self, stage: str, wanted: int) -> Callable[[], None]:
+        """What says in the stage's line that one agent more is online, from any thread."""
+        mutex, counted = threading.Lock(), 0
+
+        def tell(more: int = 1) -> None:
+            nonlocal counted
+            with mutex:
+                counted += more
+                self._progress.detail(stage, f"{counted} of {wanted} agents online")
+
+        tell(0)
+        return tell
+
+    def _one(self, instance: Instance, began: float, online: Callable[[], None]) -> Started:
         with self._at_work():
-            return self._awaited(instance, began, f"instance {instance.number}")
+            started = self._awaited(instance, began, f"instance {instance.number}")
+            online()
+            return started
 
     def _awaited(self, instance: Instance, began: float, stage: str) -> Started:
         agent, timeline = self._agent(instance), Timeline()
@@ -197,9 +213,10 @@ class Fleet:
         found: list[Instance] = []
         left, tries = list(numbers), 0
         while left and not self._stop.is_set():
-            place = self._places.best()
+            place = self._best(found, numbers)
             self._progress.detail(stage, f"starting in {place}")
-            created = self._try(left, place)
+            asked = left
+            created = self._try(asked, place)
             self._journal.note_instances(self._spec.launch_id, {instance.id: self._agent(instance) for instance in created.instances})
             found += created.instances
             left = [number for number in left if number not in {instance.number for instance in found}]
@@ -213,12 +230,25 @@ class Fleet:
                 self._progress.detail(stage, f"{failure.code}: trying again")
                 self._stop.wait(2.0 ** (tries - 1))
             else:
-                self._progress.info(f"{place}: {failure.message}")
+                some = f"{len(created.instances)} of {len(asked)} started; " if created.instances else ""
+                self._progress.info(f"{place}: {some}{failure.message}")
                 self._places.block(place, failure)
                 tries = 0
         if left:
             raise Stopped
         return found
+
+    def _best(self, found: Sequence[Instance], numbers: Sequence[int]) -> Place:
+        """The best place for those that are still to be started. Raises CapacityError, which says how many there would have been."""
+        try:
+            return self._places.best()
+        except CapacityError as error:
+            if not found:
+                raise
+            fewer = f", or fewer: --count {len(found)}" if len(numbers) == self._spec.count else ""
+            raise CapacityError(
+                f"{len(found)} of {len(numbers)} could be started, and for the others there is {error.message}", hint=error.hint + fewer
+            ) from error
 
     def _try(self, numbers: Sequence[int], place: Place) -> Created:
         try:

@@ -243,7 +243,7 @@ class GcpLauncher:
         made, missing = self._made(spec, numbers, done, place, doing)
         if missing is not None:
             self._was_answered(numbers, place)
-            missing = self._noticed(missing, place, len(numbers))
+            missing = self._noticed(missing, place, len(numbers) - len(made))
             if not made:
                 raise missing
         return Created(made, missing)

@@ -403,6 +403,19 @@ def test_a_simulated_service_that_has_ended_took_its_agents_along(paths: Paths, 
     assert service.entries(paths) == []
 
 
+def test_the_line_of_several_instances_counts_the_agents(paths: Paths, cloud: FolderCloud, request_: LaunchRequest) -> None:
+    told: list[tuple[str, str]] = []
+
+    class Told(Progress):
+        def detail(self, stage: str, line: str) -> None:
+            told.append((stage, line))
+
+    cloud.batch = 10
+    run_launch(paths, cloud, request_, progress=Told(io.StringIO()), count=3)
+    of_all = [line for stage, line in told if stage == "instances"]
+    assert of_all[1:] == [f"{count} of 3 agents online" for count in range(4)]
+
+
 def test_destroy_of_nothing_in_particular_names_the_choice(paths: Paths, cloud: FolderCloud, request_: LaunchRequest) -> None:
     launchers = {Cloud.LOCAL: cloud}
     with pytest.raises(UsageError, match="there is no launch zz") as caught:

@@ -269,6 +269,25 @@ def test_spot_only_does_not_fall_back(gcp_field: Field) -> None:
     assert f"{HOME} (spot): QUOTA_EXCEEDED; {ABROAD} (spot): QUOTA_EXCEEDED" in error.message
 
 
+def test_what_there_would_have_been_of_a_launch_without_room_is_told(gcp_field: Field) -> None:
+    for zone, room in zip("abc", (2, 1, 0), strict=True):
+        gcp_field.fake.capacity[(f"us-central1-{zone}", TYPE, False)] = room
+    error = _failed(gcp_field, count=5)
+    assert isinstance(error, CapacityError)
+    assert error.message.startswith(
+        "3 of 5 could be started, and for the others there is no capacity anywhere it was allowed to look: us-central1: "
+    )
+    assert error.hint.endswith(", or fewer: --count 3")
+    assert "us-central1: 3 of 5 started; Google would not start 5 × g2-standard-4" in gcp_field.said.getvalue()
+
+
+def test_a_quota_that_some_of_a_launch_have_used_up_is_to_be_raised_for_the_others(gcp_field: Field) -> None:
+    gcp_field.fake.book.quotas[HOME, "NVIDIA_L4_GPUS"] = 1.0
+    error = _failed(gcp_field, count=3)
+    assert "2 × g2-standard-4 needs 2" in gcp_field.said.getvalue()
+    assert "--preferred-value=3 " in error.hint
+
+
 def test_a_bulk_insert_that_is_short_is_filled_up_elsewhere(gcp_field: Field) -> None:
     for zone in ("a", "b", "c"):
         gcp_field.fake.capacity[(f"us-central1-{zone}", TYPE, False)] = 1 if zone in "ab" else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -113,8 +114,9 @@ def require_sense(spec: LaunchSpec, options: CloudOptions, image: compute_v1.Ima
     """Raise UsageError for what Compute Engine would refuse anywhere. `now` is seconds since 1970."""
     seconds = int(spec.expires - now)
     if seconds not in RUN_S:
+        life = f"{math.ceil(seconds / 86400)} days" if seconds > RUN_S[-1] else f"{seconds} s"
         raise UsageError(
-            f"--ttl of {seconds} s cannot be on Google Cloud: an instance lives {RUN_S[0]} s to {RUN_S[-1] // 86400} days",
+            f"--ttl of {life} cannot be on Google Cloud: an instance lives {RUN_S[0]} s to {RUN_S[-1] // 86400} days",
             hint="a shorter one, as 4h or 30d" if seconds > RUN_S[-1] else "a longer one, as 4h or 90m",
         )
     if options.disk_gib and options.disk_gib < image.disk_size_gb:

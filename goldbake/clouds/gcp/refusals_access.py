@@ -163,7 +163,7 @@ ACCESS_WORDED = (
     *_policy(
         "compute.vmExternalIpAccess",
         f"An organization policy ({{constraint}}) forbids external addresses{ORGANIZATION}.",
-        "launch without --public-ip and bake with `gcp.address: private` in images.yaml; both need Cloud NAT or Private Google Access, see"
+        "launch without --public-ip and bake with `gcp.address: private` in images.yaml; both then need Cloud NAT or a proxy to reach the internet, see"
         " docs/how-to/gcp.md",
         "https://github.com/GoogleCloudPlatform/compute-image-tools/pull/1476",
     ),
@@ -171,7 +171,8 @@ ACCESS_WORDED = (
         "compute.trustedImageProjects",
         f"An organization policy ({{constraint}}) allows images of certain projects only{ORGANIZATION}.",
         "it has to allow projects/debian-cloud and projects/ubuntu-os-cloud for bakes, and the project {project} for launches: `gcloud"
-        " resource-manager org-policies allow compute.trustedImageProjects projects/debian-cloud --project {project}`",
+        " resource-manager org-policies allow compute.trustedImageProjects projects/debian-cloud projects/ubuntu-os-cloud projects/{project}"
+        " --project {project}`",
         "https://github.com/GoogleCloudPlatform/gce-rescue/pull/137",
     ),
     *_policy(

@@ -31,7 +31,7 @@ KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
 PROJECTS = ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
 """Where a project is looked for before the credentials' own; the first is the SDK's name, the second gcloud's."""
 NO_CREDENTIALS = f"run `gcloud auth application-default login`, or name a service account's key file in {KEY_FILE}, or a token in {TOKEN}"
-NO_PROJECT = f"set {PROJECTS[0]}, or `gcloud config set project PROJECT`; bakes take gcp.project of images.yaml first"
+NO_PROJECT = f"set {PROJECTS[0]} to its id (`gcloud projects list` shows them); bakes take gcp.project of images.yaml first"
 
 _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 _CONNECT_S = 10

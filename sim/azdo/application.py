@@ -70,8 +70,8 @@ class Application:
             answer = self._handle(request, alive)
             recorded.status = answer.status
             return Reply(answer)
-        recorded.fault = str(fault.action)
         reply = self._fail(fault, request, alive)
+        recorded.fault = str(fault.action)  # whoever sees it finds done what the fault lets be done
         recorded.status = reply.answer.status if reply.answer is not None else None
         return reply
 

@@ -172,12 +172,12 @@ class Machine:
     def wait_online(self, timeout: float = WAIT_S) -> dict[str, Any]:
         """The status `online`; the service says so too."""
         status = self.wait_for("online", timeout=timeout)
-        until(f"the service sees {self.name} online", lambda: self.is_online, 30)
+        until(f"the service sees {self.name} online", lambda: self.is_online)
         return status
 
-    def run(self, script: str, *, check: bool = True, timeout: float = 60) -> proc.Result:
+    def run(self, script: str, *, check: bool = True, timeout: float = WAIT_S) -> proc.Result:
         """Run bash text as root inside a container."""
-        pid = until("a first process", lambda: self.pid, 10)
+        pid = until("a first process", lambda: self.pid)
         return proc.run(["nsenter", "--all", "--target", str(pid), "/bin/bash", "-c", script], check=check, timeout=timeout)
 
     def cut_power(self) -> None:
@@ -186,7 +186,7 @@ class Machine:
             pid = self.pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
-            until("QEMU is gone", lambda: _has_ended(pid), 30)
+            until("QEMU is gone", lambda: _has_ended(pid))
             return
         pid = self.pid
         if pid is not None:
@@ -199,7 +199,7 @@ class Machine:
                     os.kill(each, signal.SIGKILL)
             return not left
 
-        until("its processes are gone", gone, 10)
+        until("its processes are gone", gone)
 
     def start(self) -> None:
         """Start it again, as it was started first; the console begins anew, the old one is kept beside it."""
@@ -214,7 +214,7 @@ class Machine:
         self.cut_power()
         self.start()
 
-    def shut_down(self, timeout: float = 60) -> float:
+    def shut_down(self, timeout: float = WAIT_S) -> float:
         """Ask it to power off, as the launcher does; seconds until it is off."""
         began = time.monotonic()
         if self.engine is Engine.VM:
@@ -227,7 +227,7 @@ class Machine:
             self.wait_off(timeout)
         return time.monotonic() - began
 
-    def wait_off(self, timeout: float = 60) -> None:
+    def wait_off(self, timeout: float = WAIT_S) -> None:
         until(f"{self.instance.id} is off", lambda: self.launcher.death(self.instance) is not None, timeout)
 
 
@@ -300,7 +300,7 @@ class Machines:
     def remove_all(self) -> None:
         """End all of them; nothing may be left."""
         launcher = self.launcher()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + WAIT_S
         while (found := launcher.resources()) and time.monotonic() < deadline:
             for instance in launcher.instances():
                 machine = self._machine(launcher, instance)
@@ -338,7 +338,7 @@ class Machines:
             def again() -> None:
                 if not seed.exists():  # it was taken out while the VM ran
                     seed.write_bytes(bytes(160 * 1024))
-                proc.run(words, cwd=machine.folder, timeout=60)
+                proc.run(words, cwd=machine.folder, timeout=WAIT_S)
 
             self._starters[machine.folder] = again
 

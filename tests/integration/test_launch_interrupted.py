@@ -64,7 +64,7 @@ _MOMENTS: dict[str, tuple[str, int, float]] = {
 
 def _reach(paths: Paths, moment: str) -> None:
     pattern, count, later = _MOMENTS[moment]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(list(paths.state.glob(pattern))) < count:
         assert time.monotonic() < deadline, f"{moment}: never reached"
         time.sleep(0.002)
@@ -77,7 +77,7 @@ def test_an_interrupted_launch_leaves_nothing(paths: Paths, azdo: SimulatedAzure
     child = _start(paths, azdo)
     _reach(paths, moment)
     os.killpg(child.pid, signum)  # as a terminal does: the programs that it has just started get it as well
-    _, said = child.communicate(timeout=60)
+    _, said = child.communicate(timeout=120)
     assert child.returncode == 128 + signum, said.decode()
     assert b"Traceback" not in said, said.decode()
     assert _left(paths) == [], said.decode()
@@ -90,7 +90,7 @@ def test_a_second_ctrl_c_says_what_to_do_and_reap_does_the_rest(paths: Paths, az
     os.killpg(child.pid, signal.SIGINT)
     time.sleep(0.05)
     os.killpg(child.pid, signal.SIGINT)
-    _, said = child.communicate(timeout=60)
+    _, said = child.communicate(timeout=120)
     assert child.returncode == 128 + signal.SIGINT, said.decode()
     if _left(paths):
         assert b"may have left something behind" in said

@@ -49,7 +49,7 @@ def paths(tmp_path: Path) -> Iterator[Paths]:
 
 
 def _request(**changes: Any) -> LaunchRequest:
-    plain = LaunchRequest(organization="https://127.0.0.1:1/demo", pat=Secret(PAT), image="tiny", timeout=30, local=CONTAINER)
+    plain = LaunchRequest(organization="https://127.0.0.1:1/demo", pat=Secret(PAT), image="tiny", timeout=120, local=CONTAINER)
     return replace(plain, **changes)
 
 
@@ -172,7 +172,7 @@ def test_a_container_that_ends_by_itself_is_not_waited_for(paths: Paths) -> None
     began = time.monotonic()
     with pytest.raises(Failure, match=r"ended by itself|did not start"):
         _launch(paths, image="broken")
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 100  # of 120
     assert _everything(paths) == []
 
 
@@ -331,7 +331,7 @@ def _assert_no_pat(paths: Paths) -> None:
 
 
 def _until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.05)

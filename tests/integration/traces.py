@@ -133,7 +133,7 @@ class Sampler:
 
     def stop(self) -> None:
         self._child.send_signal(signal.SIGTERM)
-        output, _ = self._child.communicate(timeout=30)
+        output, _ = self._child.communicate(timeout=120)
         document: dict[str, Any] = json.loads(output)
         self.rounds, self.longest = document["rounds"], document["longest"]
         self.sightings = [Sighting(**entry) for entry in document["sightings"]]
@@ -161,21 +161,21 @@ def _sample(secret: bytes, pause: float) -> dict[str, Any]:
         for name in os.listdir("/proc"):  # noqa: PTH208 (this loop is to be fast)
             if not name.isdigit():
                 continue
+            now, stat = time.time(), _read(f"/proc/{name}/stat")  # first: it may be gone when its environment has been read
             words = _read(f"/proc/{name}/cmdline")
             environ = _read(f"/proc/{name}/environ")
             for kind, data in (("cmdline", words), ("environ", environ)):
                 if secret in data:
-                    _note(seen, kind, int(name), words, secret)
+                    _note(seen, kind, int(name), now, stat, words, secret)
         longest = max(longest, time.monotonic() - began)
         time.sleep(pause)
     return {"rounds": rounds, "longest": longest, "sightings": list(seen.values())}
 
 
-def _note(seen: dict[tuple[str, int], dict[str, Any]], kind: str, pid: int, words: bytes, secret: bytes) -> None:
-    now = time.time()
+def _note(seen: dict[tuple[str, int], dict[str, Any]], kind: str, pid: int, now: float, stat: bytes, words: bytes, secret: bytes) -> None:
     if (kind, pid) not in seen:
-        stat = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-        leader = _read(f"/proc/{int(stat[3])}/cmdline") if len(stat) > 3 else b""
+        fields = stat.rpartition(b")")[2].split()
+        leader = _read(f"/proc/{int(fields[3])}/cmdline") if len(fields) > 3 else b""
         text = [data.replace(secret, b"***").replace(b"\0", b" ").decode(errors="replace").strip() for data in (words, leader)]
         seen[kind, pid] = {"kind": kind, "pid": pid, "words": text[0], "leader": text[1], "first": now}
     seen[kind, pid]["last"] = now

@@ -122,7 +122,7 @@ class Running:
     child: subprocess.Popen[bytes]
     log: Path
 
-    def wait_for(self, text: str, seconds: float = 120) -> None:
+    def wait_for(self, text: str, seconds: float = 240) -> None:
         """Until the task's standard error holds `text`."""
         deadline = time.monotonic() + seconds
         while text not in self.said():
@@ -133,7 +133,7 @@ class Running:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def end(self, signum: signal.Signals, seconds: float = 60) -> int:
+    def end(self, signum: signal.Signals, seconds: float = 120) -> int:
         """Send a signal; returns the exit code."""
         self.child.send_signal(signum)
         return self.wait(seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ def _box() -> Iterator[Box]:
     # Not tmp_path: its parents are closed to other users, and config.sh does not run as root.
     folder = Path(tempfile.mkdtemp(prefix="goldbake-firstboot-"))
     folder.chmod(0o755)
+    ours = os.umask(0o022)  # a machine's, whatever this session's is
     yield Box(folder)
+    os.umask(ours)
     shutil.rmtree(folder)
 
 

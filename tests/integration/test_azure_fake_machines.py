@@ -259,6 +259,12 @@ def test_a_scale_set_that_fails_may_have_started_some(fake_azure: FakeAzure, azu
     assert len([one for one in fake_azure.held() if one.kind == MACHINE]) == 1
 
 
+def test_a_scale_set_that_fails_starts_none_unless_it_was_said_how_many(fake_azure: FakeAzure, azure: Calls) -> None:
+    fake_azure.refuse("AllocationFailed", START, where="operation")
+    assert code(lambda: azure.begin_set(3).result()) == "AllocationFailed"
+    assert [one for one in fake_azure.held() if one.kind == MACHINE] == []
+
+
 def test_scale_sets_of_the_old_kind_are_not_served(fake_azure: FakeAzure, azure: Calls) -> None:
     body = scale_set(1)
     body["properties"]["orchestrationMode"] = "Uniform"

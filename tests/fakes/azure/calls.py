@@ -116,8 +116,8 @@ class Fault:
     """0: as `STATUS` says, else 400."""
     details: tuple[dict[str, Any], ...] = ()
     """Inner errors: what a deployment or a policy says."""
-    few: int | None = None
-    """With `operation`, of a scale set: so many machines start all the same; None: all."""
+    few: int = 0
+    """Of a scale set whose operation it ends: so many machines start all the same."""
     retry_after: int | None = None
     """Seconds, in the header of the answer."""
     done: bool = False

@@ -131,7 +131,7 @@ def begin_making(ask: Ask, kind: Kind, new: Resource, *, is_new: bool) -> Result
     fault = book.faults.take(ask.call, "operation", "later", "body")
     error = error_of(fault)
     error = error or new.memory.pop("doomed", None)
-    if fault is not None and fault.few is not None:
+    if fault is not None:
         new.memory["few"] = fault.few
     silent = fault is not None and fault.where in ("later", "body")
     kind.begun(book, new, error)

@@ -14,7 +14,7 @@ from azure.core.exceptions import AzureError
 from azure.mgmt.compute import ComputeManagementClient
 
 from goldbake.clouds.azure.errors import QUOTA_CODES, failure
-from goldbake.clouds.azure.shortage import PAGE, REGIONAL, SPOT, Shortage
+from goldbake.clouds.azure.shortage import PAGE, REGIONAL, SPOT, THIS, Shortage
 from goldbake.clouds.azure.skus import Sku, skus
 from goldbake.clouds.failure import Failure, Scope
 
@@ -60,8 +60,9 @@ def explained(azure: Azure, refused: Failure, *, region: str, types: Sequence[st
     """The same failure with the quota that is short, its limit, what is in use, what is needed and the command that raises it.
 
     Azure's own words have that as a rule: then, and for any other failure, it comes back as it is. Where quotas may not be listed,
-    the failure says so; nothing is raised.
+    the failure says so; nothing is raised. A command in its hint is for the subscription that has refused.
     """
+    refused.hint = refused.hint.replace(THIS, azure.subscription)
     if refused.code not in QUOTA_CODES & _OF_MACHINES or refused.scope is not Scope.REGION or not types or " in use" in refused.message:
         return refused
     try:

@@ -82,6 +82,12 @@ def test_azures_own_numbers_are_enough(fake_azure: FakeAzure, azure: Azure) -> N
     assert fake_azure.calls == []
 
 
+def test_the_command_is_for_the_subscription_that_refused_and_not_for_the_one_of_the_azure_cli(azure: Azure) -> None:
+    failure = _failure("OperationNotAllowed", quota("LowPriorityCores", limit=3, more=4))
+    assert "$(az account show" in failure.hint
+    assert f"--scope /subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/" in _explained(azure, failure, spot=True).hint
+
+
 @pytest.mark.parametrize("what", ["Microsoft.Compute/skus", "Microsoft.Compute/locations/usages"])
 def test_values_that_may_not_be_read_are_said_and_the_hint_stays(fake_azure: FakeAzure, azure: Azure, what: str) -> None:
     fake_azure.refuse("AuthorizationFailed", what, method="GET", status=403, times=None)

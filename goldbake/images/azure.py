@@ -23,7 +23,7 @@ from goldbake.clouds.azure.operations import finished
 from goldbake.clouds.azure.quotas import explained
 from goldbake.clouds.azure.resources import VERSION, delete, is_gone, parts
 from goldbake.clouds.azure.session import Azure
-from goldbake.clouds.azure.skus import skus
+from goldbake.clouds.azure.skus import Needs, skus
 from goldbake.clouds.azure.spoken import recognised
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.config import base_images
@@ -99,7 +99,11 @@ class AzureImages:
         """On spot first if images.yaml says so; then on demand. Azure chooses the zone itself. Raises UsageError for a size that cannot be."""
         settings = image.azure
         self._require_size(settings)
-        where = f"subnet {parts(settings.subnet).name}" if settings.subnet else "a network of its own"
+        if settings.subnet:
+            where = f"subnet {parts(settings.subnet).name}"
+        else:
+            who = ", ".join(settings.ssh_from) or "every address (azure.ssh_from names who may)"
+            where = f"a network of its own, SSH open to {who}"
         version = self._version()
         return [
             Attempt(
@@ -245,17 +249,11 @@ class AzureImages:
                 f"this subscription may not use {kind} in {place} ({found.restricted})",
                 hint=f"name another size or location in images.yaml, or ask for access with a support request; {look}",
             )
-        lacks = [
-            text
-            for text, good in (
-                ("does not start images of generation 2", "V2" in found.generations),
-                ("is never spare capacity", found.spot or not settings.spot),
-                ("does not start with Trusted Launch", found.trusted_launch or settings.security == "standard"),
-            )
-            if not good
-        ]
+        lacks = found.unfit(Needs(trusted_launch=settings.security == "trusted-launch"))
+        if settings.spot and not found.spot:
+            lacks = lacks or "is never spare capacity"
         if lacks:
-            raise UsageError(f"{kind} in {place} {lacks[0]}", hint=f"name another size in images.yaml (azure.vm_size); {look}")
+            raise UsageError(f"{kind} in {place} {lacks}", hint=f"name another size in images.yaml (azure.vm_size); {look}")
 
     def _of(self, settings: AzureSettings | None = None) -> Azure:
         with self._mutex:

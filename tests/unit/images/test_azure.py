@@ -132,6 +132,34 @@ def test_spot_is_tried_once_and_then_demand_with_the_same_version(side: AzureIma
     assert first.variables["gallery_version"] == second.variables["gallery_version"] == "2026.1128.3723"
 
 
+def test_a_bake_says_to_whom_ssh_is_open(side: AzureImages) -> None:
+    subnet = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/builds/subnets/agents"
+    given: list[dict[str, Any]] = [{}, {"ssh_from": ("192.0.2.0/24", "198.51.100.7/32")}, {"subnet": subnet}]
+    reasons = [side.attempts(image(**one))[0].reason for one in given]
+    assert reasons == [
+        "Standard_D4s_v5 in a network of its own, SSH open to every address (azure.ssh_from names who may)",
+        "Standard_D4s_v5 in a network of its own, SSH open to 192.0.2.0/24, 198.51.100.7/32",
+        "Standard_D4s_v5 in subnet agents",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"vm_size": "Standard_D2ps_v5"}, "Standard_D2ps_v5 in eastus has a processor of another kind"),
+        ({"vm_size": "Standard_B2s", "spot": True}, "Standard_B2s in eastus is never spare capacity"),
+        (
+            {"vm_size": "Standard_ND96asr_v4", "security": "trusted-launch"},
+            "Standard_ND96asr_v4 in eastus cannot start with Trusted Launch",
+        ),
+    ],
+)
+def test_a_size_that_cannot_build_the_image_is_refused(side: AzureImages, settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(UsageError, match=why) as caught:
+        side.attempts(image(**settings))
+    assert "azure.vm_size" in caught.value.hint
+
+
 def test_a_size_that_the_region_does_not_have_is_refused(side: AzureImages) -> None:
     with pytest.raises(UsageError, match="eastus has no VM size Standard_Q9") as caught:
         side.attempts(image(vm_size="Standard_Q9"))

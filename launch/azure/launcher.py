@@ -117,6 +117,8 @@ class AzureLauncher:
             progress.info(
                 "the machines get out by a NAT gateway of the launch's own, which costs a little by the hour (--subnet names a network)"
             )
+            if self._options.ssh_from:
+                progress.warn("--ssh-from opens SSH on machines that nobody reaches: add --public-ip, or name a network with --subnet")
         fits = schedules.fits(spec, self._now())
         self._scheduled = fits and schedules.is_registered(self._azure)
         off = f"bills what is off (after `{schedules.REGISTER}` it deallocates them)" if fits else "bills what is off"

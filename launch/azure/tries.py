@@ -16,6 +16,7 @@ from goldbake.clouds.azure.operations import finished, require_good
 from goldbake.clouds.azure.quotas import explained
 from goldbake.clouds.azure.refusals_requests import NO_CODE
 from goldbake.clouds.azure.resources import MACHINE, SET, Kind, delete, id_of, is_gone
+from goldbake.clouds.azure.session import PATIENCE_S, waits_for
 from goldbake.clouds.failure import Failure, Scope
 from launch.azure import answer as answers
 from launch.azure import listing
@@ -47,6 +48,21 @@ class Try:
         return f"start a {self.size}" if self.kind is MACHINE else f"start {self.count} × {self.size}"
 
 
+def _refused(error: AzureError, what: Try) -> Failure:
+    """Why a create call was refused. A region that asks for a longer wait than ours is left: asked again in a moment, it only says the same."""
+    found = failure(error, doing=what.doing, place=str(what.place))
+    wait = waits_for(error)
+    if found.scope is not Scope.RETRY or wait <= PATIENCE_S:
+        return found
+    minutes = f"{wait / 60:.0f} min"
+    return Failure(
+        Scope.REGION,
+        found.code,
+        f"{found.message}; it asks to wait {minutes}",
+        hint=f"run the same command in {minutes}, or name another --region",
+    )
+
+
 class Tries:
     """The create calls of a launcher; `warn` tells what could not be cleared away."""
 
@@ -63,7 +79,7 @@ class Tries:
             item = calls.get(what.group, what.name, expand="instanceView")
             require_good(item, doing=what.doing, place=str(what.place))
         except AzureError as error:
-            raise self._left(what, failure(error, doing=what.doing, place=str(what.place))) from error
+            raise self._left(what, _refused(error, what)) from error
         except Failure as found:
             raise self._left(what, self._told(what, found)) from found
         return item
@@ -74,7 +90,7 @@ class Tries:
         try:
             self._await(what, calls.begin_create_or_update(what.group, what.name, VirtualMachineScaleSet(body)))
         except AzureError as error:
-            raise self._left(what, failure(error, doing=what.doing, place=str(what.place))) from error
+            raise self._left(what, _refused(error, what)) from error
         except Failure as found:
             said = found
         good, bad = answers.sorted_out(self._of_set(what, 0 if said else what.count))

@@ -70,6 +70,13 @@ def has_cli_login() -> bool:
     return bool(_cli_subscription())
 
 
+def waits_for(error: AzureError) -> float:
+    """The seconds for which Azure asks not to be asked again, with its refusal; 0 where it does not say."""
+    response = getattr(error, "response", None)
+    said = str(response.headers.get("Retry-After") or "") if response is not None else ""
+    return float(said) if said.isdecimal() else 0.0
+
+
 def is_configured() -> bool:
     """Whether there are credentials of Azure here and a subscription, as far as can be told without asking anybody."""
     if not subscription_of():

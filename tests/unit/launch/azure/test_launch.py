@@ -21,7 +21,7 @@ from launch.azure.launcher import GROUP as GROUP_OPTION
 from launch.azure.request import USER
 from launch.base import ACCOUNT, REGIONS, Market
 from launch.registry import launcher_for
-from tests.fakes.azure import SUBSCRIPTION, Resource
+from tests.fakes.azure import START, SUBSCRIPTION, Resource
 from tests.unit.launch.azure.conftest import ABROAD, GROUP, HOME, KEY, MACHINE, PAT, SCHEDULE, SET, TYPE, VERSION, Field, gallery, record
 
 TAGS = {"managed-by", "goldbake-launch", "goldbake-image", "goldbake-expires"}
@@ -329,6 +329,23 @@ def test_a_zone_that_the_subscription_may_not_use_is_called_so(azure_field: Fiel
     azure_field.fake.book.restricted[(f"{HOME}-1", TYPE)] = "NotAvailableForSubscription"
     with pytest.raises(Failure, match=rf"this subscription may not use {TYPE} in {HOME}-1"):
         azure_field.launch(options={"zones": (f"{HOME}-1",)})
+
+
+@pytest.mark.parametrize(("options", "warned"), [({}, True), ({"public_address": True}, False)])
+def test_ssh_to_machines_that_nobody_reaches_is_warned_of(azure_field: Field, options: dict[str, Any], warned: bool) -> None:
+    azure_field.launch(options={"ssh_from": "203.0.113.7/32", **options})
+    said = azure_field.said.getvalue()
+    assert ("--ssh-from opens SSH on machines that nobody reaches: add --public-ip, or name a network with --subnet" in said) is warned
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_region_that_asks_for_a_long_wait_is_left_and_not_asked_again(azure_field: Field, count: int) -> None:
+    azure_field.fake.refuse("TooManyRequests", START, status=429, retry_after=900, location=HOME, times=None)
+    report = azure_field.launch(count=count)
+    assert {started.instance.place.partition("-")[0] for started in report.started} == {ABROAD}
+    asked = [call.location for call in azure_field.fake.calls if call.method == "PUT" and call.what in (MACHINE, SET)]
+    assert asked == [HOME, ABROAD]
+    assert "it asks to wait 15 min" in azure_field.said.getvalue()
 
 
 def test_an_unchecked_image_is_launched_only_when_told(azure_field: Field) -> None:

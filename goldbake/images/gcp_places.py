@@ -71,7 +71,7 @@ def network(gcp: Gcp, settings: GcpSettings) -> str:
     except Failure as error:
         if error.scope is Scope.ACCOUNT:  # who may use a Shared VPC need not be allowed to look at it
             return f"network {name} of {host}"
-        if not is_missing(error):
+        if not is_missing(error) or f"networks/{name}'" not in error.message:  # else there is no such project
             raise
         raise MissingError(
             f"{host} has no network {name}",

@@ -182,6 +182,13 @@ def test_a_project_without_the_default_network_names_the_command_that_makes_one(
     assert f"gcloud compute networks create builds --project {gcp.project} --subnet-mode auto" in caught.value.hint
 
 
+def test_a_project_that_is_not_there_is_no_missing_network(side: GcpImages) -> None:
+    with pytest.raises(Failure, match="The resource 'projects/nobodys-project' was not found") as caught:
+        side.attempts(image(project="nobodys-project"))
+    assert "gcloud compute networks create" not in caught.value.hint
+    assert "images.yaml" in caught.value.hint
+
+
 def test_a_network_without_subnets_of_its_own_needs_one_by_name(side: GcpImages, fake_gcp: FakeGcp) -> None:
     fake_gcp.book.tables["networks"][f"projects/{fake_gcp.project}/global/networks/default"]["autoCreateSubnetworks"] = False
     with pytest.raises(UsageError, match=f"network default of {fake_gcp.project} makes no subnets by itself") as caught:

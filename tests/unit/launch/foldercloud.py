@@ -46,7 +46,7 @@ class FolderCloud:
 
     cloud = Cloud.LOCAL
     poll_s = 0.005
-    removal_s = 1.0
+    removal_s = 60.0
     batch = 1
 
     def __init__(self, folder: Path, steps: Steps | None = None, *, shared: bool = False, fault: Fault | None = None) -> None:

@@ -81,7 +81,7 @@ class Field:
     directory: RunningAgents
     said: io.StringIO = field(default_factory=io.StringIO)
     seeded: frozenset[str] = frozenset()
-    removal_s: float = 5.0
+    removal_s: float = 60.0
 
     def launcher(self, **options: Any) -> AzureLauncher:
         journal = journal_of(self.paths)

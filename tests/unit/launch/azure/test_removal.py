@@ -15,7 +15,7 @@ from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import GoldbakeError
 from goldbake.exclusive import exclusive
 from goldbake.log import Progress
-from launch import service
+from launch import removal, service
 from launch.base import Market, Resource
 from tests.fakes.azure import SUBSCRIPTION
 from tests.fakes.azure import Resource as Stored
@@ -113,7 +113,7 @@ def test_a_lock_is_named_and_what_it_holds_is_left(azure_field: Field) -> None:
     assert "ScopeLocked" in azure_field.said.getvalue()
     assert "goldbake-l1" in azure_field.said.getvalue()
     azure_field.fake.book.locks.clear()
-    azure_field.removal_s = 5.0
+    azure_field.removal_s = 60.0
     azure_field.destroy()
     assert azure_field.left() == []
 
@@ -195,12 +195,12 @@ def test_something_in_use_passes_and_a_permission_does_not(azure_field: Field) -
     assert caught.value.scope is Scope.ACCOUNT
 
 
-def test_something_tagged_as_ours_that_we_never_make_is_named_and_left(azure_field: Field) -> None:
+def test_something_tagged_as_ours_that_we_never_make_is_named_and_left(azure_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
     group = given_group(azure_field)
     azure_field.launch(options={"resource_group": group})
     (machine,) = azure_field.held(MACHINE)
     azure_field.seeded |= {put(azure_field, "Microsoft.Compute/galleries", group, "odd", machine.tags)}
-    azure_field.removal_s = 1.0
+    monkeypatch.setattr(removal, "_HOPELESS_S", 2.0)
     with pytest.raises(GoldbakeError, match=r"Microsoft\.Compute/galleries"):
         azure_field.destroy()
     assert "goldbake makes nothing of this kind" in azure_field.said.getvalue()

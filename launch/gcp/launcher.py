@@ -19,7 +19,7 @@ from goldbake.clouds.gcp.errors import RAISED, failure
 from goldbake.clouds.gcp.offers import offers, zones
 from goldbake.clouds.gcp.operations import UNFINISHED, chief, ended, failures
 from goldbake.clouds.gcp.quotas import explained
-from goldbake.clouds.gcp.resources import INSTANCE, delete, is_gone
+from goldbake.clouds.gcp.resources import EXISTS, INSTANCE, delete, is_gone
 from goldbake.clouds.gcp.session import Gcp
 from goldbake.clouds.gcp.types import MachineType, default_types, machine_type
 from goldbake.config.model import Cloud
@@ -43,7 +43,6 @@ T = TypeVar("T")
 _AT_ONCE = 8
 _CREATE_S = 900.0
 """Longest wait for a create call's operation; one that finds no machine ends within minutes."""
-_EXISTS = frozenset({"alreadyExists", "RESOURCE_ALREADY_EXISTS"})
 
 
 class GcpLauncher:
@@ -148,7 +147,7 @@ class GcpLauncher:
             operation = self._gcp.client(compute_v1.InstancesClient).insert_unary(request=request)
         except RAISED as error:
             found = failure(error, doing=doing, place=place.zone)
-            if found.code not in _EXISTS:
+            if found.code not in EXISTS:
                 raise self._noticed(found, place, 1) from error
             return self._adopted(spec, number, place, found)
         try:
@@ -229,7 +228,7 @@ class GcpLauncher:
             )
         except RAISED as error:
             found = failure(error, doing=doing, place=place.region)
-            made = self._made(spec, numbers, compute_v1.Operation(), place, doing)[0] if found.code in _EXISTS else ()
+            made = self._made(spec, numbers, compute_v1.Operation(), place, doing)[0] if found.code in EXISTS else ()
             if not made:
                 raise self._noticed(found, place, len(numbers)) from error
             return Created(made, _passing(found))

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from google.api_core.exceptions import Forbidden
 from google.cloud import compute_v1
 
+from goldbake.clouds.failure import Failure, Scope
 from goldbake.clouds.gcp.errors import RAISED, failure
 from goldbake.clouds.gcp.operations import finished
+from goldbake.clouds.gcp.resources import EXISTS, is_gone
 from goldbake.errors import MissingError, UsageError
 from launch.base import CloudOptions
 
@@ -81,16 +83,24 @@ class Doors:
                 operation = gcp.client(compute_v1.FirewallsClient).insert_unary(project=gcp.project, firewall_resource=rule)
             except RAISED as error:
                 found = failure(error, doing=doing, place="global")
-                if found.code != "alreadyExists" or not _is_there(gcp, rule):
+                if found.code not in EXISTS:
                     raise found from error
+                _require_ours(gcp, rule, found)
             else:
                 finished(gcp, operation, doing=doing, patience=_RULE_S)
             self._open.add(rule.name)
 
 
-def _is_there(gcp: Gcp, rule: compute_v1.Firewall) -> bool:
-    """Whether the call before this one made it, and we did not get its answer."""
-    return gcp.client(compute_v1.FirewallsClient).get(project=gcp.project, firewall=rule.name).description == rule.description
+def _require_ours(gcp: Gcp, rule: compute_v1.Firewall, found: Failure) -> None:
+    """Raise Failure unless the call before this one made the rule, and we did not get its answer. One that is still being made is not shown yet."""
+    try:
+        shown = gcp.client(compute_v1.FirewallsClient).get(project=gcp.project, firewall=rule.name)
+    except RAISED as error:
+        if is_gone(error):
+            raise Failure(Scope.RETRY, found.code, found.message, hint=found.hint) from error
+        raise failure(error, doing=f"look at the firewall rule {rule.name}", place="global") from error
+    if shown.description != rule.description:
+        raise found
 
 
 def _has_way_out(gcp: Gcp, region: str, wanted: Subnet) -> bool:

@@ -55,6 +55,8 @@ IN_USE = frozenset(
     }
 )  # fmt: skip
 """Codes that pass as soon as something else is gone, or done."""
+EXISTS = frozenset({"alreadyExists", "RESOURCE_ALREADY_EXISTS"})
+"""Codes that say that there is one of this name."""
 
 
 def items(gcp: Gcp, kind: Kind, wanted: str) -> Iterator[Any]:

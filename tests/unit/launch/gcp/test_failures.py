@@ -269,6 +269,25 @@ def test_spot_only_does_not_fall_back(gcp_field: Field) -> None:
     assert f"{HOME} (spot): QUOTA_EXCEEDED; {ABROAD} (spot): QUOTA_EXCEEDED" in error.message
 
 
+OPEN = {"ssh_from": "203.0.113.7/32"}
+
+
+def test_a_firewall_rule_whose_answer_was_lost_and_that_nobody_may_look_at_is_a_failure_of_ours(gcp_field: Field) -> None:
+    gcp_field.fake.refuse("backendError", "compute.firewalls.insert", done=True)
+    gcp_field.fake.forbid("compute.firewalls.get")
+    error = _failed(gcp_field, options=OPEN)
+    assert error.exit_code is Exit.MISSING
+    assert "compute.firewalls.get" in error.message
+
+
+def test_a_firewall_rule_that_is_still_being_made_is_waited_for(gcp_field: Field) -> None:
+    gcp_field.fake.refuse("backendError", "compute.firewalls.insert", done=True)
+    gcp_field.fake.refuse("notFound", "compute.firewalls.get")
+    gcp_field.launch(options=OPEN)
+    assert len(gcp_field.asked("firewalls.get")) == 2
+    assert [one.id for one in gcp_field.held("firewall")] == ["goldbake-l1-ssh"]
+
+
 def test_what_there_would_have_been_of_a_launch_without_room_is_told(gcp_field: Field) -> None:
     for zone, room in zip("abc", (2, 1, 0), strict=True):
         gcp_field.fake.capacity[(f"us-central1-{zone}", TYPE, False)] = room

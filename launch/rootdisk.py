@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from goldbake.log import Progress
 from goldbake.paths import Paths
 
 _in_process = threading.Lock()
+_BUSY_S = 5.0
+"""How long an overlay that was unmounted lazily a moment ago may hold a mount. Unmounted lazily itself, it would keep its loop device as long."""
 
 
 class RootDisks:
@@ -60,9 +63,13 @@ class RootDisks:
         with self._locked():
             if is_used():
                 return
+            deadline = time.monotonic() + _BUSY_S
             while os.path.ismount(point):
-                # an overlay that was unmounted lazily a moment ago may still hold it
-                if proc.run(["umount", point], check=False).code != 0:
+                if proc.run(["umount", point], check=False).code == 0:
+                    continue
+                if time.monotonic() < deadline:
+                    time.sleep(0.05)
+                else:
                     proc.run(["umount", "--lazy", point])
             for folder in (point, self._mounts):
                 with contextlib.suppress(OSError):  # it is gone, or another artifact is mounted beside it

@@ -216,7 +216,7 @@ def test_a_vm_that_qemu_refuses_leaves_nothing(paths: Paths) -> None:
     assert _everything(paths) == []
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("options", [CONTAINER, VM], ids=["container", "vm"])
 def test_a_launcher_killed_before_or_after_anything_it_does_leaves_nothing_to_reap(paths: Paths, options: LocalOptions) -> None:
     _launch(paths, "l0", local=CONTAINER)  # somebody else's, which has to survive all of it
@@ -236,7 +236,7 @@ def test_a_launcher_killed_before_or_after_anything_it_does_leaves_nothing_to_re
     assert at > 20
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("options", [CONTAINER, VM], ids=["container", "vm"])
 def test_a_destroy_killed_before_or_after_anything_it_does_is_finished_by_reap(paths: Paths, options: LocalOptions) -> None:
     at, died = 0, True

@@ -1,36 +1,26 @@
-"""What is EC2's own about its instances as machines: how its fake is told and asked, and what the firmware says. The rest is in world.py."""
+"""What is EC2's own about its instances as machines: how its fake is told and asked, and what the firmware says. The rest is in
+cloudworld.py and world.py."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
-from tests.fakes.aws import Event, FakeAws
+from tests.fakes.aws import FakeAws
 from tests.fakes.aws.imds import Imds
-from tests.integration.world import World
+from tests.integration import awsaccount
+from tests.integration.cloudworld import FakeCloud
 from tests.integration.worldmachine import Login
 
 
-class Ec2:
+class Ec2(FakeCloud[FakeAws]):
     """The fake AWS as the world's provider. An instance has one disk, so it has the instance's id."""
 
     def __init__(self, fake: FakeAws, *, user: str = "admin") -> None:
         """`user` is who cloud-init lets in with the key pair of a launch: Debian's."""
-        self._fake = fake
+        super().__init__(fake)
         self._user = user
-
-    def attach(self, world: World) -> Callable[[], None]:
-        def heard(event: Event) -> None:
-            if event.what == "started":
-                world.started(event.instance)
-            elif event.what in ("stopped", "terminated"):
-                world.ended(event.instance)
-            elif event.what == "imaged":
-                world.imaged(event.instance, event.image)
-
-        self._fake.book.listeners.append(heard)
-        self._fake.book.console_of = world.console
-        return lambda: self._fake.book.listeners.remove(heard)
 
     def image(self, instance_id: str) -> str:
         image: str = self._fake.instance(instance_id).image_id
@@ -48,15 +38,15 @@ class Ec2:
         pair = instance.ec2_backend.key_pairs.get(instance.key_name)
         return Login(self._user, pair.public_key.strip()) if pair else None
 
-    def files(self, instance_id: str) -> Mapping[str, bytes]:
-        """Nothing: user-data is in the metadata service."""
-        return {}
-
     def metadata(self, instance_id: str, entrance: socket.socket) -> Imds:
         return Imds(self._fake, instance_id, entrance)
 
-    def power_off(self, instance_id: str) -> None:
-        self._fake.power_off(instance_id)
 
-    def crashes(self) -> Sequence[str]:
-        return self._fake.crashes
+def ami(name: str) -> str:
+    """Register an AMI with nothing in it, in the account that the environment leads to; its id."""
+    disk: Any = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 16, "VolumeType": "gp3"}}
+    made = awsaccount.ec2().register_image(
+        Name=name, RootDeviceName="/dev/xvda", Architecture="x86_64", VirtualizationType="hvm", BootMode="uefi-preferred", EnaSupport=True,
+        BlockDeviceMappings=[disk],
+    )  # fmt: skip
+    return made["ImageId"]

@@ -1,16 +1,21 @@
 """What is Azure's own about its machines: how its fake is told and asked, what the firmware says, and what the provisioning agent writes. The rest is
-in world.py.
+in cloudworld.py and world.py.
 """
 
 from __future__ import annotations
 
 import base64
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
-from tests.fakes.azure import Event, FakeAzure
+from azure.mgmt.compute import ComputeManagementClient
+from azure.mgmt.resource.resources import ResourceManagementClient
+
+from goldbake.clouds.azure.session import Azure
+from tests.fakes.azure import FakeAzure
 from tests.fakes.azure.imds import Imds
-from tests.integration.world import World
+from tests.integration.cloudworld import FakeCloud
 from tests.integration.worldmachine import Login
 
 _OVF = """\
@@ -27,27 +32,11 @@ _OVF = """\
 """
 
 
-class ResourceManager:
+class ResourceManager(FakeCloud[FakeAzure]):
     """The fake Azure as the world's provider. A disk has a name that is never used again."""
 
-    def __init__(self, fake: FakeAzure) -> None:
-        self._fake = fake
-
-    def attach(self, world: World) -> Callable[[], None]:
-        def heard(event: Event) -> None:
-            if event.what in ("started", "restarted"):
-                world.started(event.instance)
-            elif event.what in ("stopped", "deleted"):
-                world.ended(event.instance)
-            elif event.what == "imaged":
-                world.imaged(self.disk(event.instance), event.image.lower())
-
-        self._fake.book.listeners.append(heard)
-        self._fake.book.console_of = world.console
-        return lambda: self._fake.book.listeners.remove(heard)
-
     def image(self, instance_id: str) -> str:
-        return str(self._fake.machine(instance_id).memory["image"]).lower()
+        return self.known_as(str(self._fake.machine(instance_id).memory["image"]))
 
     def disk(self, instance_id: str) -> str:
         return str(self._fake.machine(instance_id).properties["storageProfile"]["osDisk"]["managedDisk"]["id"])
@@ -79,8 +68,14 @@ class ResourceManager:
     def metadata(self, instance_id: str, entrance: socket.socket) -> Imds:
         return Imds(self._fake, instance_id, entrance)
 
-    def power_off(self, instance_id: str) -> None:
-        self._fake.power_off(instance_id)
+    def known_as(self, image: str) -> str:
+        """Resource Manager answers ids in other capitals than it was asked with."""
+        return image.lower()
 
-    def crashes(self) -> Sequence[str]:
-        return self._fake.crashes
+
+def make_gallery(group: str, name: str, location: str) -> None:
+    """Make a resource group with an empty gallery, in the subscription that the environment leads to."""
+    azure = Azure()
+    body: Any = {"location": location}
+    azure.client(ResourceManagementClient).resource_groups.create_or_update(group, body)
+    azure.client(ComputeManagementClient).galleries.begin_create_or_update(group, name, body).result()

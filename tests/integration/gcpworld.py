@@ -1,43 +1,31 @@
 """What is Compute Engine's own about its instances as machines: how its fake is told and asked, and what the firmware says. The rest is in
-world.py.
+cloudworld.py and world.py.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.cloud import compute_v1
 
+from goldbake.clouds.gcp.operations import finished
+from goldbake.clouds.gcp.session import Gcp
 from tests.fakes.gcp import NEWEST_DEBIAN, Event, FakeGcp
 from tests.fakes.gcp.imds import Imds
 from tests.integration import gcpaccount
+from tests.integration.cloudworld import FakeCloud, open_to_packer
 from tests.integration.world import World, world
 from tests.integration.worldmachine import Login
 
 
-class ComputeEngine:
+class ComputeEngine(FakeCloud[FakeGcp]):
     """The fake Compute Engine as the world's provider. A disk outlives its instance, and its name may be given again: it is known by its id."""
-
-    def __init__(self, fake: FakeGcp) -> None:
-        self._fake = fake
-
-    def attach(self, world: World) -> Callable[[], None]:
-        def heard(event: Event) -> None:
-            if event.what == "started":
-                world.started(event.instance)
-            elif event.what in ("stopped", "deleted"):
-                world.ended(event.instance)
-            elif event.what == "imaged":
-                world.imaged(self._fake.disk(event.disk)["id"], event.image)
-
-        self._fake.book.listeners.append(heard)
-        self._fake.book.console_of = world.console
-        return lambda: self._fake.book.listeners.remove(heard)
 
     def image(self, instance_id: str) -> str:
         source: str = self._boot_disk(instance_id).get("sourceImage", "")
@@ -62,23 +50,27 @@ class ComputeEngine:
         user, _, key = lines[0].partition(":")
         return Login(user, key)
 
-    def files(self, instance_id: str) -> Mapping[str, bytes]:
-        """Nothing: user-data is in the metadata service."""
-        return {}
+    def imaged_disk(self, event: Event) -> str:
+        """Its instance may be gone."""
+        disk_id: str = self._fake.disk(event.disk)["id"]
+        return disk_id
 
     def metadata(self, instance_id: str, entrance: socket.socket) -> Imds:
         return Imds(self._fake, instance_id, entrance)
-
-    def power_off(self, instance_id: str) -> None:
-        self._fake.power_off(instance_id)
-
-    def crashes(self) -> Sequence[str]:
-        return self._fake.crashes
 
     def _boot_disk(self, instance_id: str) -> dict[str, Any]:
         disks = self._fake.instance(instance_id)["disks"]
         boot = next(disk for disk in disks if disk.get("boot"))
         return self._fake.disk(boot["source"].rpartition("/")[2])
+
+
+def image(name: str) -> str:
+    """Make an image with nothing of its own in it, in the project that the environment leads to; its path."""
+    gcp = Gcp()
+    body = compute_v1.Image(name=name, source_image=NEWEST_DEBIAN.id)
+    begun = gcp.client(compute_v1.ImagesClient).insert_unary(project=gcp.project, image_resource=body)
+    finished(gcp, begun, doing="an image", patience=60)
+    return f"projects/{gcp.project}/global/images/{name}"
 
 
 @dataclass(frozen=True)
@@ -95,8 +87,6 @@ class Building:
 def building(folder: Path, root: Path) -> Iterator[Building]:
     """Build instances of Debian are containers of `root`, and Packer finds the way into them."""
     with FakeGcp() as fake, gcpaccount.environment(fake) as patch, world(ComputeEngine(fake), folder) as machines:
-        host, port = machines.open_ssh()
-        for name, value in {"ssh_host": host, "ssh_port": str(port), "reboot_pause": "1s"}.items():
-            patch.setenv(f"PKR_VAR_{name}", value)
+        open_to_packer(machines, patch)
         machines.stands_for(NEWEST_DEBIAN.id, [root])
         yield Building(fake, machines, patch)

@@ -286,20 +286,20 @@ def _remove_all(
     how = f"`./inv destroy --launch {entry.launch_id} --yes` removes it"
     report = RemovalReport(launches=[entry.launch_id])
     try:
-        progress.info(f"removing what launch {entry.launch_id} has made")
-        _keep_consoles(paths, launcher, entry, error)
-        doomed = removal.Doomed(entry.launch_id, entry.cloud, "it failed", (), entry)
-        removal.Removal(
-            doomed,
-            journal,
-            launcher,
-            lambda _: nullcontext(directory),
-            progress,
-            report,
-            cautious=False,
-            clock=time.monotonic,
-            sleep=time.sleep,
-        ).run()
+        with progress.stage(f"removing what launch {entry.launch_id} has made"):
+            _keep_consoles(paths, launcher, entry, error)
+            doomed = removal.Doomed(entry.launch_id, entry.cloud, "it failed", (), entry)
+            removal.Removal(
+                doomed,
+                journal,
+                launcher,
+                lambda _: nullcontext(directory),
+                progress,
+                report,
+                cautious=False,
+                clock=time.monotonic,
+                sleep=time.sleep,
+            ).run()
     except BaseException as second:
         progress.warn(f"launch {entry.launch_id} may have left something behind ({type(second).__name__}); {how}")
         if not isinstance(second, Exception) or not isinstance(error, GoldbakeError):

@@ -166,6 +166,14 @@ def test_a_whole_launch_that_is_refused_leaves_nothing(azure_field: Field, where
     _assert_told(_failed(azure_field, count=count), code, scope)
 
 
+def test_the_removal_after_a_failure_is_a_stage_of_its_own(azure_field: Field) -> None:
+    azure_field.fake.refuse("AuthorizationFailed", START, times=None)
+    _failed(azure_field)
+    said = azure_field.said.getvalue()
+    assert "removing what launch l1 has made …\n" in said
+    assert "removing what launch l1 has made done (" in said, "the group of a launch takes minutes to go: its line must be alive meanwhile"
+
+
 def test_the_table_has_codes_of_every_scope() -> None:
     assert all(_codes(scope) for scope in Scope)
     assert len(CODES) > 100

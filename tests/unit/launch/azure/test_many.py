@@ -57,7 +57,8 @@ def test_two_hundred_machines_in_a_group_of_somebody_else_go_with_their_set(azur
     assert f"DELETE {MACHINE}" not in azure_field.fake.titles()
 
 
-def test_states_of_two_hundred_machines_are_asked_for_together(azure_field: Field) -> None:
+def test_states_of_two_hundred_machines_are_asked_for_together(azure_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("launch.observe.LOOK_S", 600.0)  # however long so many threads take
     _room(azure_field)
     launcher, spec = azure_field.launcher(regions=(HOME,), key=KEY), azure_field.spec(count=COUNT)
     launcher.prepare(spec, Progress(azure_field.said))

@@ -69,7 +69,7 @@ class Server(ThreadingHTTPServer):
         with self._mutex:
             links = list(self._open)
         for link in links:
-            _cut(link)
+            cut(link)
         self.server_close()
 
     def secured(self, link: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.server.respond(self.command, self.origin + self.path, dict(self.headers.items()), body)
         if answer is None:
             self.close_connection = True
-            _cut(self._tls or self.connection)
+            cut(self._tls or self.connection)
             return
         self.send_response(answer.status)
         for name, value in answer.headers.items():
@@ -158,14 +158,15 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             if self._tls is not None:
                 self.server.forget(self._tls)
-                _cut(self._tls)
+                cut(self._tls)
                 self._tls.close()
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: calls are recorded."""
 
 
-def _cut(link: socket.socket) -> None:
+def cut(link: socket.socket) -> None:
+    """End a connection at once, in both directions."""
     try:
         link.shutdown(socket.SHUT_RDWR)
     except OSError:  # the client was quicker

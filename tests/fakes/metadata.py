@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from tests.fakes.http import cut
+
 
 @dataclass(frozen=True)
 class Question:
@@ -50,7 +52,7 @@ class Metadata:
 
     def stop(self) -> None:
         for link in [self._listener, *self._links]:
-            _shut(link)
+            cut(link)
         self._thread.join()
         for thread in self._threads:
             thread.join()
@@ -101,10 +103,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
-
-
-def _shut(link: socket.socket) -> None:
-    try:
-        link.shutdown(socket.SHUT_RDWR)
-    except OSError:  # it is over already
-        pass

@@ -7,7 +7,7 @@ from tests.fakes.aws.book import ACCOUNT, Doom, Event
 from tests.fakes.aws.calls import START, Call, Fault
 from tests.fakes.aws.seeds import CANONICAL, DEBIAN, NEWEST_DEBIAN, NEWEST_NOBLE, SEEDS, Seed
 from tests.fakes.aws.service import ACCESS_KEY, REGION, REGIONS, SECRET_KEY, FakeAws
-from tests.fakes.aws.state import Held
+from tests.fakes.held import Held
 
 __all__ = [
     "ACCESS_KEY", "ACCOUNT", "CANONICAL", "DEBIAN", "NEWEST_DEBIAN", "NEWEST_NOBLE", "REGION", "REGIONS", "SECRET_KEY", "SEEDS", "START",

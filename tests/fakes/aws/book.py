@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.fakes import book
 from tests.fakes.aws.calls import Faults
 from tests.fakes.aws.seeds import SEEDS, Seed
 
@@ -44,7 +43,7 @@ class Event:
 
 
 @dataclass
-class Book:
+class Book(book.Book[Event]):
     """Settings and memory of the fake."""
 
     faults: Faults = field(default_factory=Faults)
@@ -62,13 +61,6 @@ class Book:
     dooms: list[Doom] = field(default_factory=list)
     """Each is for one instance."""
     quotas: dict[tuple[str, str], float] = field(default_factory=dict)
-    consoles: dict[str, str] = field(default_factory=dict)
-    console_of: Callable[[str], str | None] = lambda _: None
-    """Asked for a console that is not in `consoles`."""
-    address_of: Callable[[str], str | None] = lambda _: None
-    """Asked for the public address of a new instance that is to have one; None: a random one."""
-    listeners: list[Callable[[Event], None]] = field(default_factory=list)
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
     tokens: dict[tuple[str, str, str], tuple[str, Any]] = field(default_factory=dict)
     """(region, action, client token) → (what was asked, what was answered)."""
@@ -76,31 +68,6 @@ class Book:
     leaving: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Instance → its region, and for how many listings it is still shutting down."""
     zones: dict[str, str] = field(default_factory=dict)
-
-    def tell(self, event: Event) -> None:
-        for listener in list(self.listeners):
-            listener(event)
-
-    def forget(self) -> None:
-        """Back to the beginning, but for listeners and the doors to a machine."""
-        fresh = Book()
-        for name in (
-            "page",
-            "lag",
-            "linger",
-            "capacity",
-            "withheld",
-            "dooms",
-            "quotas",
-            "consoles",
-            "tokens",
-            "unseen",
-            "leaving",
-            "zones",
-            "seeds",
-        ):
-            setattr(self, name, getattr(fresh, name))
-        self.faults.clear()
 
 
 BOOK = Book()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-from tests.fakes import faults
+from tests.fakes import calls
 
 STATUS: Mapping[str, int] = {
     "InsufficientInstanceCapacity": 500,
@@ -36,10 +36,9 @@ START = "start"
 
 
 @dataclass
-class Call:
+class Call(calls.Call):
     """One request. `zone`, `type` and `spot` are those of RunInstances; user-data is not kept."""
 
-    number: int
     service: str
     action: str
     region: str
@@ -47,51 +46,22 @@ class Call:
     zone: str = ""
     type: str = ""
     spot: bool = False
-    code: str = ""
-    """The error that was answered; empty: none. `dropped`: no answer at all."""
-
-    def document(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
-class Fault:
-    """An answer instead of the real one. What is left at its default matches everything."""
+class Fault(calls.Fault):
+    """An answer of EC2, STS or Service Quotas instead of the real one."""
 
-    code: str
     action: str = "*"
     service: str = "*"
     region: str = ""
     zone: str = ""
     type: str = ""
     spot: bool | None = None
-    after: int = 0
-    """So many matching calls pass first."""
-    times: int | None = 1
-    """How many calls are refused; None: every one from then on."""
-    message: str = ""
-    status: int = 0
-    """0: as `STATUS` says, else 400."""
-    done: bool = False
-    """The action is carried out, and only its answer is replaced."""
-    drop: bool = False
-    """The connection ends without an answer."""
-
-    @property
-    def text(self) -> str:
-        return self.message or f"The fake was told to answer {self.code}."
 
     @property
     def http(self) -> int:
         return self.status or STATUS.get(self.code, 400)
-
-    @classmethod
-    def parse(cls, document: Mapping[str, Any]) -> Fault:
-        """From JSON. Raises ValueError for a key that is none."""
-        unknown = document.keys() - {each.name for each in fields(cls)}
-        if unknown or "code" not in document:
-            raise ValueError(f"a fault has a code and no {', '.join(sorted(unknown)) or 'other way'}")
-        return cls(**document)
 
     def matches(self, service: str, action: str, region: str, zone: str, type: str, spot: bool) -> bool:
         wanted = (
@@ -104,7 +74,7 @@ class Fault:
         return all(one in ("*", other) for one, other in wanted) and self.spot in (None, spot)
 
 
-class Faults(faults.Faults[Fault]):
+class Faults(calls.Faults[Fault]):
     """The faults that are still to come."""
 
     def take(self, call: Call) -> Fault | None:

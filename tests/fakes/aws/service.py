@@ -5,12 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-import threading
-import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from moto.core.base_backend import BackendDict
@@ -25,8 +22,9 @@ from tests.fakes.aws.book import ACCOUNT, BOOK, REGIONS, Book, Doom, Event
 from tests.fakes.aws.calls import Call, Fault, Faults
 from tests.fakes.aws.ec2 import FakeEc2, parameters_of
 from tests.fakes.aws.seeds import Seed
-from tests.fakes.aws.state import Held
-from tests.fakes.http import Answer, Server, document
+from tests.fakes.fake import Fake
+from tests.fakes.held import Held
+from tests.fakes.http import Answer
 
 ACCESS_KEY = "AKIAFAKEFAKEFAKEFAKE"
 SECRET_KEY = "fake-secret-key-of-the-tests"
@@ -34,49 +32,25 @@ REGION = "us-east-1"
 _AUTHORIZATION = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 _SECRETS = ("UserData",)
 
-Watcher = Callable[[Call], None]
 
-
-class FakeAws:
-    """A whole account, as a context manager, or by `start` and `stop`. All in a process are doors to one account: moto's state is the process's."""
+class FakeAws(Fake[Call, Fault]):
+    """A whole account. All in a process are doors to one account: moto's state is the process's."""
 
     def __init__(self, port: int = 0, *, seeds: Iterable[Seed] | None = None) -> None:
-        self.calls: list[Call] = []
-        """Every request, in the order in which they came."""
-        self.crashes: list[str] = []
-        """Tracebacks of the fake itself; a test asserts that there is none."""
+        super().__init__(port, Fault.parse)
         self.answers: list[tuple[Call, Answer]] = []
         """With `keep_answers`, what was answered."""
         self.keep_answers = False
-        self.latency_s = 0.0
-        self.before: list[Watcher] = []
-        """Called with each request before it is looked at, in the thread that serves it."""
-        self.after: list[Watcher] = []
-        """Called when it was carried out, before the client gets the answer."""
         self.keys = {ACCESS_KEY}
-        self._mutex = threading.Lock()
-        self._number = 0
         moto_changes.install(FakeEc2)
         self._app = DomainDispatcherApplication(create_backend_app)
         self._seeds = tuple(seeds) if seeds is not None else None
-        self._server = Server(port, self._respond)
 
     # --- life
 
-    def start(self) -> FakeAws:
-        """Serve an account in which nothing is."""
+    def start(self) -> Self:
         self.reset()
-        self._server.start()
-        return self
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    def __enter__(self) -> FakeAws:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
+        return super().start()
 
     def reset(self) -> None:
         """An account that was just made: nothing in it, no faults, no calls."""
@@ -86,20 +60,10 @@ class FakeAws:
                 BOOK.seeds = self._seeds
             BackendDict.reset()
             reset_model_data()
-        with self._mutex:
-            self.calls.clear()
-            self.crashes.clear()
-            self.answers.clear()
-            self._number = 0
-        self.latency_s = 0.0
-        self.before.clear()
-        self.after.clear()
+        self.answers.clear()
+        super().reset()
 
     # --- what a client needs
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.port}"
 
     def environment(self, region: str = REGION) -> dict[str, str]:
         """The variables that lead boto3, Packer and its plugin here and nowhere else."""
@@ -195,29 +159,16 @@ class FakeAws:
             return error("ec2", "MissingAuthenticationToken", "Request is missing Authentication Token", 403)
         key, region, service = found.groups()
         call = self._record(service, action, region, form, body)
-        answer = self._answered(call, key, form, method, target, lower, body)
+        answer = self._answered(call, lambda: self._carried_out(call, key, form, method, target, lower, body))
         if self.keep_answers and answer is not None:
             self.answers.append((call, answer))
         return answer
 
-    def _answered(
-        self, call: Call, key: str, form: dict[str, str], method: str, target: str, headers: Mapping[str, str], body: bytes
-    ) -> Answer | None:
-        for watcher in list(self.before):
-            watcher(call)
-        if self.latency_s:
-            time.sleep(self.latency_s)
-        fault = BOOK.faults.take(call)
-        if fault is not None and not fault.done:
-            call.code = "dropped" if fault.drop else fault.code
-            return None if fault.drop else error(call.service, fault.code, fault.text, fault.http)
-        answer = self._carried_out(call, key, form, method, target, headers, body)
-        for watcher in list(self.after):
-            watcher(call)
-        if fault is not None:
-            call.code = "dropped" if fault.drop else fault.code
-            return None if fault.drop else error(call.service, fault.code, fault.text, fault.http)
-        return answer
+    def _fault(self, call: Call) -> Fault | None:
+        return BOOK.faults.take(call)
+
+    def _refusal(self, call: Call, fault: Fault) -> Answer:
+        return error(call.service, fault.code, fault.text, fault.http)
 
     def _carried_out(
         self, call: Call, key: str, form: dict[str, str], method: str, target: str, headers: Mapping[str, str], body: bytes
@@ -261,11 +212,7 @@ class FakeAws:
         if action == "RunInstances" and region in REGIONS:
             with BOOK.lock:
                 _place(call, ec2_backends[ACCOUNT][region], parameters)
-        with self._mutex:
-            self._number += 1
-            call.number = self._number
-            self.calls.append(call)
-        return call
+        return self._keep(call)
 
     def _moto(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         parts = urlsplit(target)
@@ -301,22 +248,6 @@ class FakeAws:
                 pieces.close()
         status, head = begun[-1]
         return Answer(int(status.split()[0]), content, dict(head))
-
-    def _control(self, method: str, path: str, body: bytes) -> Answer:
-        controls: dict[tuple[str, str], Callable[[], Any]] = {
-            ("GET", "/_state"): self._state,
-            ("GET", "/_calls"): lambda: [call.document() for call in list(self.calls)],
-            ("DELETE", "/_calls"): self.calls.clear,
-            ("POST", "/_faults"): lambda: BOOK.faults.add(Fault.parse(json.loads(body))),
-            ("DELETE", "/_faults"): BOOK.faults.clear,
-            ("POST", "/_reset"): self.reset,
-        }
-        if (method, path) not in controls:
-            return document({"error": f"the fake has no {method} {path}"}, 404)
-        try:
-            return document(controls[method, path]() or {})
-        except (ValueError, TypeError) as wrong:
-            return document({"error": str(wrong)}, 400)
 
     def _state(self) -> dict[str, Any]:
         with BOOK.lock:

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from moto.ec2.models import ec2_backends
 
 from tests.fakes.aws.book import ACCOUNT
-
-
-@dataclass(frozen=True)
-class Held:
-    """Something that a client made and that still is there: not the public images, default networks and default groups of an account."""
-
-    kind: str
-    """instance, volume, network-interface, security-group, key-pair, launch-template, spot-instances-request, image, snapshot."""
-    id: str
-    region: str
-    tags: dict[str, str] = field(default_factory=dict)
-    state: str = ""
-    more: dict[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.id} in {self.region}" + (f" ({self.state})" if self.state else "")
+from tests.fakes.held import Held
 
 
 def regions() -> list[tuple[str, Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
+from tests.fakes import book
 from tests.fakes.azure.answers import Refused
 from tests.fakes.azure.calls import Faults
 
@@ -96,7 +96,7 @@ class Running:
 
 
 @dataclass
-class Book:
+class Book(book.Book[Event]):
     """Settings and memory of the fake."""
 
     faults: Faults = field(default_factory=Faults)
@@ -142,14 +142,6 @@ class Book:
     """The machines of a scale set that there was no room for are there, as Failed."""
     replication: dict[str, str] = field(default_factory=dict)
     """Region → state of a gallery's new versions there, instead of Completed: Replicating or Failed."""
-    consoles: dict[str, str] = field(default_factory=dict)
-    """Machine's name → its serial log."""
-    console_of: Callable[[str], str | None] = lambda _: None
-    """Asked for a log that is not in `consoles`."""
-    address_of: Callable[[str], str | None] = lambda _: None
-    """Asked with a machine's name for the address of its public IP; None: a random one."""
-    listeners: list[Callable[[Event], None]] = field(default_factory=list)
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
     resources: dict[str, Resource] = field(default_factory=dict)
     types: dict[str, dict[str, Resource]] = field(default_factory=dict)
@@ -157,10 +149,6 @@ class Book:
     operations: dict[str, Running] = field(default_factory=dict)
     registering: dict[str, int] = field(default_factory=dict)
     number: int = 0
-
-    def tell(self, event: Event) -> None:
-        for listener in list(self.listeners):
-            listener(event)
 
     def next(self) -> int:
         self.number += 1
@@ -197,11 +185,3 @@ class Book:
         for one in list(self.types.get(type.lower(), {}).values()):
             if group.lower() in ("", one.group.lower()):
                 yield one
-
-    def forget(self) -> None:
-        """Back to the beginning, but for listeners and the doors to a machine."""
-        fresh = Book()
-        for one in fields(self):
-            if one.name not in ("faults", "listeners", "lock", "console_of", "address_of"):
-                setattr(self, one.name, getattr(fresh, one.name))
-        self.faults.clear()

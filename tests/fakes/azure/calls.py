@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-from tests.fakes import faults
+from tests.fakes import calls
 
 STATUS: Mapping[str, int] = {
     "AllocationFailed": 409,
@@ -51,10 +51,9 @@ READING = frozenset({"GET", "HEAD"})
 
 
 @dataclass
-class Call:
+class Call(calls.Call):
     """One request. `zone`, `size` and `spot` are those of the machines it starts; secrets in the body are not kept."""
 
-    number: int
     method: str
     host: str
     path: str
@@ -72,8 +71,6 @@ class Call:
     query: dict[str, str] = field(default_factory=dict)
     body: Any = None
     status: int = 0
-    code: str = ""
-    """The error that was answered; empty: none. `dropped`: no answer at all."""
 
     @property
     def is_reading(self) -> bool:
@@ -84,15 +81,11 @@ class Call:
         """Method and what it is about, as `PUT Microsoft.Compute/virtualMachines`."""
         return f"{self.method} {self.what}" + (f"/{self.action}" if self.action else "")
 
-    def document(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class Fault:
-    """An answer instead of the real one. What is left at its default matches everything."""
+class Fault(calls.Fault):
+    """An answer of Azure's instead of the real one."""
 
-    code: str
     what: str = "*"
     """A type of resource, `start` for any that starts machines, `token` for signing in, `operation` for a poll; `*`: all."""
     method: str = ""
@@ -107,39 +100,16 @@ class Fault:
     zone: str = ""
     size: str = ""
     spot: bool | None = None
-    after: int = 0
-    """So many matching calls pass first."""
-    times: int | None = 1
-    """How many calls are refused; None: every one from then on."""
-    message: str = ""
-    status: int = 0
-    """0: as `STATUS` says, else 400."""
     details: tuple[dict[str, Any], ...] = ()
     """Inner errors: what a deployment or a policy says."""
     few: int = 0
     """Of a scale set whose operation it ends: so many machines start all the same."""
     retry_after: int | None = None
     """Seconds, in the header of the answer."""
-    done: bool = False
-    """The call is carried out, and only its answer is replaced."""
-    drop: bool = False
-    """The connection ends without an answer."""
-
-    @property
-    def text(self) -> str:
-        return self.message or f"The fake was told to answer {self.code}."
 
     @property
     def http(self) -> int:
         return self.status or STATUS.get(self.code, 400)
-
-    @classmethod
-    def parse(cls, document: Mapping[str, Any]) -> Fault:
-        """From JSON. Raises ValueError for a key that is none."""
-        unknown = document.keys() - {each.name for each in fields(cls)}
-        if unknown or "code" not in document:
-            raise ValueError(f"a fault has a code and no {', '.join(sorted(unknown)) or 'other way'}")
-        return cls(**{**document, "details": tuple(document.get("details", ()))})
 
     def matches(self, call: Call) -> bool:
         if not self._fits_what(call) or not self._fits_method(call):
@@ -162,7 +132,7 @@ class Fault:
         return self.what in ("*", "token", "operation") or not call.is_reading
 
 
-class Faults(faults.Faults[Fault]):
+class Faults(calls.Faults[Fault]):
     """The faults that are still to come."""
 
     def take(self, call: Call, *where: str) -> Fault | None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 import tempfile
-import threading
-import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 import trustme
@@ -19,87 +15,48 @@ import trustme
 from tests.fakes.azure import arm, described, login, machines, running, schedules, state
 from tests.fakes.azure.answers import Refused, Result, refusal, request_headers, written
 from tests.fakes.azure.book import CLIENT, SUBSCRIPTION, TENANT, Book, Resource
-from tests.fakes.azure.calls import Call, Fault
+from tests.fakes.azure.calls import Call, Fault, Faults
 from tests.fakes.azure.state import Held
-from tests.fakes.http import Answer, Server, document
+from tests.fakes.fake import Fake
+from tests.fakes.http import Answer
 
 MANAGEMENT = "management.azure.com"
-Watcher = Callable[[Call], None]
 _REMAINING = 239
 
 
-class FakeAzure:
-    """A tenant with one subscription, as a context manager, or by `start` and `stop`."""
+class FakeAzure(Fake[Call, Fault]):
+    """A tenant with one subscription."""
 
     def __init__(self, port: int = 0) -> None:
-        self.calls: list[Call] = []
-        """Every request, in the order in which they came."""
-        self.crashes: list[str] = []
-        """Tracebacks of the fake itself, and every call or answer that the SDK does not know; a test asserts that there is none."""
+        self._folder = tempfile.TemporaryDirectory(prefix="fake-azure-")
+        self.authority = Path(self._folder.name) / "ca.pem"
+        super().__init__(port, Fault.parse, _tunnels(self.authority))
         self.answers: list[tuple[Call, Answer]] = []
         """With `keep_answers`, what was answered."""
         self.keep_answers = False
-        self.latency_s = 0.0
-        self.before: list[Watcher] = []
-        """Called with each request before it is looked at, in the thread that serves it."""
-        self.after: list[Watcher] = []
-        """Called when it was carried out, before the client gets the answer."""
         self.book = Book()
         self.directory = login.Directory()
-        self._mutex = threading.Lock()
-        self._number = 0
-        self._folder = tempfile.TemporaryDirectory(prefix="fake-azure-")
-        self.authority = Path(self._folder.name) / "ca.pem"
-        self._server = Server(port, self._respond, self._tunnels())
-
-    def _tunnels(self) -> dict[str, ssl.SSLContext]:
-        """A throw-away authority, and what the hosts show with it."""
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(self.authority)
-        contexts = {}
-        for host in (login.HOST, MANAGEMENT, machines.BLOBS):
-            contexts[host] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            authority.issue_cert(host).configure_cert(contexts[host])
-        return contexts
 
     # --- life
 
-    def start(self) -> FakeAzure:
-        """Serve a subscription in which nothing is."""
+    def start(self) -> Self:
         described.prepare()
-        self._server.start()
-        return self
+        return super().start()
 
     def stop(self) -> None:
-        self._server.stop()
+        super().stop()
         self._folder.cleanup()
-
-    def __enter__(self) -> FakeAzure:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
 
     def reset(self) -> None:
         """A subscription that was just made: nothing in it, no faults, no calls."""
         with self.book.lock:
             self.book.forget()
             self.directory.forget()
-        with self._mutex:
-            self.calls.clear()
-            self.crashes.clear()
-            self.answers.clear()
-            self._number = 0
-        self.latency_s = 0.0
+        self.answers.clear()
         self._server.refused_hosts.clear()
-        self.before.clear()
-        self.after.clear()
+        super().reset()
 
     # --- what a client needs
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.port}"
 
     def environment(self) -> dict[str, str]:
         """The variables that lead Azure's SDK, Packer and curl here and nowhere else."""
@@ -118,6 +75,10 @@ class FakeAzure:
         }
 
     # --- what a test sets
+
+    @property
+    def faults(self) -> Faults:
+        return self.book.faults
 
     def refuse(self, code: str, what: str = "*", **more: Any) -> None:
         """Answer the next matching call with an error: see `Fault`."""
@@ -184,31 +145,29 @@ class FakeAzure:
             return self._control(method, parts.path, body)
         lower = {name.lower(): value for name, value in headers.items()}
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        call = arm.call_of(method, str(parts.hostname), parts.path, query, body)
-        with self._mutex:
-            self._number += 1
-            call.number = self._number
-            self.calls.append(call)
-        answer = self._answered(call, query, lower, body)
+        call = self._keep(arm.call_of(method, str(parts.hostname), parts.path, query, body))
+
+        def work() -> Answer:
+            with self.book.lock:
+                return self._carried_out(call, query, lower, body)
+
+        answer = self._answered(call, work)
         if answer is not None:
             call.status = answer.status
             if self.keep_answers:
                 self.answers.append((call, answer))
         return answer
 
-    def _answered(self, call: Call, query: dict[str, str], headers: Mapping[str, str], body: bytes) -> Answer | None:
-        for watcher in list(self.before):
-            watcher(call)
-        if self.latency_s:
-            time.sleep(self.latency_s)
-        with self.book.lock:
-            fault = self.book.faults.take(call, "call")
-            if fault is not None and not fault.done:
-                return _refused_by(fault, call)
-            answer = self._carried_out(call, query, headers, body)
-        for watcher in list(self.after):
-            watcher(call)
-        return _refused_by(fault, call) if fault is not None else answer
+    def _fault(self, call: Call) -> Fault | None:
+        return self.book.faults.take(call, "call")
+
+    def _refusal(self, call: Call, fault: Fault) -> Answer:
+        if call.host == login.HOST:
+            return written(Result(fault.http, {"error": "fault", "error_description": f"{fault.code}: {fault.text}", "error_codes": []}))
+        answer = refusal(Refused(fault.code, fault.text, fault.http, details=[dict(one) for one in fault.details]))
+        if fault.retry_after is not None:
+            answer.headers["Retry-After"] = str(fault.retry_after)
+        return answer
 
     def _carried_out(self, call: Call, query: dict[str, str], headers: Mapping[str, str], body: bytes) -> Answer:
         try:
@@ -246,34 +205,17 @@ class FakeAzure:
             )
         return Answer(200, text.encode(), {"Content-Type": "application/octet-stream", "x-ms-blob-type": "AppendBlob"})
 
-    def _control(self, method: str, path: str, body: bytes) -> Answer:
-        controls: dict[tuple[str, str], Callable[[], Any]] = {
-            ("GET", "/_state"): self._state,
-            ("GET", "/_calls"): lambda: [call.document() for call in list(self.calls)],
-            ("DELETE", "/_calls"): self.calls.clear,
-            ("POST", "/_faults"): lambda: self.book.faults.add(Fault.parse(json.loads(body))),
-            ("DELETE", "/_faults"): self.book.faults.clear,
-            ("POST", "/_reset"): self.reset,
-        }
-        if (method, path) not in controls:
-            return document({"error": f"the fake has no {method} {path}"}, 404)
-        try:
-            return document(controls[method, path]() or {})
-        except (ValueError, TypeError) as wrong:
-            return document({"error": str(wrong)}, 400)
-
     def _state(self) -> dict[str, Any]:
         with self.book.lock:
             return state.document(self.book)
 
 
-def _refused_by(fault: Fault, call: Call) -> Answer | None:
-    call.code = "dropped" if fault.drop else fault.code
-    if fault.drop:
-        return None
-    if call.host == login.HOST:
-        return written(Result(fault.http, {"error": "fault", "error_description": f"{fault.code}: {fault.text}", "error_codes": []}))
-    answer = refusal(Refused(fault.code, fault.text, fault.http, details=[dict(one) for one in fault.details]))
-    if fault.retry_after is not None:
-        answer.headers["Retry-After"] = str(fault.retry_after)
-    return answer
+def _tunnels(certificate: Path) -> dict[str, ssl.SSLContext]:
+    """What the hosts show, with a throw-away authority whose certificate is written to this path."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(certificate)
+    contexts = {}
+    for host in (login.HOST, MANAGEMENT, machines.BLOBS):
+        contexts[host] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(host).configure_cert(contexts[host])
+    return contexts

@@ -9,7 +9,7 @@ from tests.fakes.gcp.book import Book, Event
 from tests.fakes.gcp.calls import START, Call, Fault
 from tests.fakes.gcp.seeds import NEWEST_DEBIAN, NEWEST_NOBLE, NUMBER, PROJECT, REGION, REGIONS, SEEDS, ZONE, Seed
 from tests.fakes.gcp.service import FakeGcp
-from tests.fakes.gcp.state import Held
+from tests.fakes.held import Held
 
 __all__ = [
     "NEWEST_DEBIAN", "NEWEST_NOBLE", "NUMBER", "PROJECT", "REGION", "REGIONS", "SEEDS", "START", "TOKEN", "ZONE",

@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import signal
 import sys
-import threading
 
+from tests.fakes import alone
 from tests.fakes.gcp.service import FakeGcp
 
-
-def main(argv: list[str] | None = None) -> int:
-    """Serve; the one line on stdout has all that a client needs."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fakes.gcp", description="A fake of Google Cloud on loopback.")
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0, the default, takes a free one")
-    options = parser.parse_args(argv)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    try:
-        with FakeGcp(options.port) as fake:
-            print(json.dumps({"url": fake.url, "project": fake.project, "environment": fake.environment()}), flush=True)
-            ended.wait()
-    except OSError as error:
-        print(f"error: the fake cannot listen: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(alone.main("gcp", "Google Cloud", FakeGcp, lambda fake: {"project": fake.project}))

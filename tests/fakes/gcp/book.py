@@ -8,13 +8,13 @@ import heapq
 import itertools
 import json
 import random
-import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.fakes import book
 from tests.fakes.gcp import seeds
 from tests.fakes.gcp.calls import Faults
 from tests.fakes.gcp.seeds import NUMBER, PROJECT, SEEDS, Seed
@@ -23,8 +23,6 @@ ROOT = "https://www.googleapis.com/compute/v1/"
 SERVICES = ("compute.googleapis.com", "cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com", "cloudbilling.googleapis.com",
             "iam.googleapis.com", "iap.googleapis.com", "oslogin.googleapis.com")  # fmt: skip
 TABLES = ("instances", "disks", "images", "firewalls", "networks", "subnetworks", "routers", "addresses", "snapshots")
-
-_KEPT = frozenset({"project", "number", "seeds", "console_of", "address_of", "listeners", "lock"})
 
 Document = dict[str, Any]
 
@@ -71,7 +69,7 @@ class Machine:
 
 
 @dataclass
-class Book:
+class Book(book.Book[Event]):
     """Settings and memory of the fake."""
 
     project: str = PROJECT
@@ -114,13 +112,6 @@ class Book:
     """Service accounts besides Compute Engine's default one."""
     projects: dict[str, str] = field(default_factory=dict)
     """Other projects that there are, with their numbers."""
-    consoles: dict[str, str] = field(default_factory=dict)
-    console_of: Callable[[str], str | None] = lambda _: None
-    """Asked for a console that is not in `consoles`."""
-    address_of: Callable[[str], str | None] = lambda _: None
-    """Asked for the public address of a new instance that is to have one; None: a random one."""
-    listeners: list[Callable[[Event], None]] = field(default_factory=list)
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
     tables: dict[str, dict[str, Document]] = field(default_factory=lambda: {name: {} for name in TABLES})
     """Kind → path (`projects/P/zones/Z/instances/N`) → the resource, as GET answers it."""
@@ -144,16 +135,8 @@ class Book:
     def __post_init__(self) -> None:
         self.furnish()
 
-    def forget(self) -> None:
-        """Back to the beginning, but for listeners and the doors to a machine."""
-        fresh = Book(self.project, self.number, self.seeds)
-        for one in fields(self):
-            if one.name not in _KEPT:
-                setattr(self, one.name, getattr(fresh, one.name))
-
-    def tell(self, event: Event) -> None:
-        for listener in list(self.listeners):
-            listener(event)
+    def _fresh(self) -> Book:
+        return Book(self.project, self.number, self.seeds)
 
     def furnish(self) -> None:
         """The default network with a subnet and a NAT in every region, its rules, and the public images."""

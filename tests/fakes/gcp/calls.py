@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tests.fakes import faults
+from tests.fakes import calls
 
 STATUS: Mapping[str, int] = {
     "authError": 401,
@@ -48,10 +48,9 @@ def status_of(code: str) -> int:
 
 
 @dataclass
-class Call:
+class Call(calls.Call):
     """One request. `zone`, `type` and `spot` are those of the instances that it starts; values of metadata are not kept, but for their length."""
 
-    number: int
     method: str
     """As the description names it: compute.instances.insert."""
     parameters: dict[str, str] = field(default_factory=dict)
@@ -61,8 +60,6 @@ class Call:
     type: str = ""
     spot: bool = False
     status: int = 0
-    code: str = ""
-    """The reason that was answered; empty: none. `dropped`: no answer at all."""
     operation: str = ""
     """The name of the operation that it began."""
     kept: bytes = b""
@@ -77,11 +74,13 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Fault:
-    """An answer instead of the real one. What is left at its default matches everything."""
+class Fault(calls.Fault):
+    """An answer of Google's instead of the real one, or an end of what it made.
 
-    code: str
-    """The reason of an HTTP error (quotaExceeded), the code of an operation's error (QUOTA_EXCEEDED), or what ends an instance later."""
+    Its code is the reason of an HTTP error (quotaExceeded), the code of an operation's error (QUOTA_EXCEEDED), or what ends an instance
+    later.
+    """
+
     method: str = "*"
     """A method's id, with `*` for any part of it; START."""
     where: str = "insert"
@@ -89,39 +88,16 @@ class Fault:
     zone: str = ""
     type: str = ""
     spot: bool | None = None
-    after: int = 0
-    """So many matching calls pass first."""
-    times: int | None = 1
-    """How many calls are refused; None: every one from then on."""
-    message: str = ""
-    status: int = 0
-    """0: as `STATUS` says, else 400."""
     details: tuple[Mapping[str, Any], ...] = ()
     """`details` of an HTTP error, `errorDetails` of an operation's."""
-    done: bool = False
-    """The call is carried out, and only its answer is replaced."""
-    drop: bool = False
-    """The connection ends without an answer."""
 
     def __post_init__(self) -> None:
         if self.where not in PLACES:
             raise ValueError(f"where is one of {', '.join(PLACES)}")
 
     @property
-    def text(self) -> str:
-        return self.message or f"The fake was told to answer {self.code}."
-
-    @property
     def http(self) -> int:
         return self.status or status_of(self.code)
-
-    @classmethod
-    def parse(cls, document: Mapping[str, Any]) -> Fault:
-        """From JSON. Raises ValueError for a key that is none."""
-        unknown = document.keys() - {each.name for each in fields(cls)}
-        if unknown or "code" not in document:
-            raise ValueError(f"a fault has a code and no {', '.join(sorted(unknown)) or 'other way'}")
-        return cls(**document)
 
     def matches(self, where: str, method: str, zone: str, type: str, spot: bool) -> bool:
         return (
@@ -133,7 +109,7 @@ class Fault:
         )
 
 
-class Faults(faults.Faults[Fault]):
+class Faults(calls.Faults[Fault]):
     """The faults that are still to come."""
 
     def take(self, where: str, method: str, zone: str = "", type: str = "", spot: bool = False) -> Fault | None:

@@ -6,80 +6,60 @@ import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from tests.fakes.gcp import life, state
 from tests.fakes.gcp.access import APIS, TOKEN, Access
 from tests.fakes.gcp.book import Book, Document
-from tests.fakes.gcp.calls import Fault, Faults
+from tests.fakes.gcp.calls import Fault
 from tests.fakes.gcp.seeds import NUMBER, PROJECT, REGION, SEEDS, ZONE, Seed
 from tests.fakes.gcp.serving import Serving
-from tests.fakes.gcp.state import Held
-from tests.fakes.http import Answer, Server
-from tests.fakes.http import document as plain
+from tests.fakes.held import Held
+from tests.fakes.http import Answer
 
 _READING = ("get", "list", "aggregatedList", "getFromFamily", "wait", "getIamPolicy", "getSerialPortOutput", "testIamPermissions", "batchGet",
             "getBillingInfo")  # fmt: skip
 
 
 class FakeGcp(Serving):
-    """A project, as a context manager, or by `start` and `stop`. There can be several in a process, each with what it holds."""
+    """A project. There can be several in a process, each with what it holds."""
 
     def __init__(self, port: int = 0, *, project: str = PROJECT, number: str = NUMBER, seeds: Iterable[Seed] = SEEDS) -> None:
-        super().__init__(Book(project, number, tuple(seeds)))
+        super().__init__(port, Book(project, number, tuple(seeds)))
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="fake-gcp-clock", daemon=True)
         self._folder: Path | None = None
         """Where the key file is, while it serves."""
-        self._server = Server(port, self._respond)
 
     # --- life
 
-    def start(self) -> FakeGcp:
-        """Serve a project in which nothing is."""
+    def start(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="fake-gcp-"))
         self._key_file.write_text(json.dumps(self.access.key_file(f"{self.url}/token")))
         self._key_file.chmod(0o600)
-        self._server.start()
+        super().start()
         self._ticker.start()
         return self
 
     def stop(self) -> None:
         self._ended.set()
         self._ticker.join()
-        self._server.stop()
+        super().stop()
         shutil.rmtree(self._home, ignore_errors=True)
         self._folder = None
-
-    def __enter__(self) -> FakeGcp:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
 
     def reset(self) -> None:
         """A project that was just made: nothing in it, no faults, no calls; every permission, every API."""
         with self.book.lock:
             self.book.forget()
-        with self._mutex:
-            self.calls.clear()
-            self.crashes.clear()
-            self._number = 0
         self.access = Access(self.project)
         self.keep_answers = True
-        self.latency_s = 0.0
-        self.before.clear()
-        self.after.clear()
+        super().reset()
 
     # --- what a client needs
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.port}"
 
     def environment(self, *, token: bool = False, zone: str = ZONE, region: str = REGION) -> dict[str, str]:
         """The variables that lead SDKs and Packer here and nowhere else: with the key of a service account, or with a token instead."""
@@ -111,10 +91,6 @@ class FakeGcp(Serving):
         return self._home / "goldbake-key.json"
 
     # --- what a test sets
-
-    @property
-    def faults(self) -> Faults:
-        return self.book.faults
 
     @property
     def capacity(self) -> dict[tuple[str, str, bool], int]:
@@ -203,24 +179,6 @@ class FakeGcp(Serving):
     def _respond(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer | None:
         path = urlsplit(target).path
         return self._control(method, path, body) if path.startswith("/_") else self.respond(method, target, headers, body)
-
-    def _control(self, method: str, path: str, body: bytes) -> Answer:
-        controls: dict[tuple[str, str], Callable[[], Any]] = {
-            ("GET", "/_state"): self._state,
-            ("GET", "/_calls"): lambda: [call.document() for call in list(self.calls)],
-            ("DELETE", "/_calls"): self.calls.clear,
-            ("GET", "/_crashes"): lambda: list(self.crashes),
-            ("POST", "/_faults"): lambda: self.book.faults.add(Fault.parse(json.loads(body))),
-            ("DELETE", "/_faults"): self.book.faults.clear,
-            ("POST", "/_reset"): self.reset,
-        }
-        if (method, path) not in controls:
-            return plain({"error": f"the fake has no {method} {path}"}, 404)
-        try:
-            found = controls[method, path]()
-            return plain({} if found is None else found)
-        except (ValueError, TypeError) as wrong:
-            return plain({"error": str(wrong)}, 400)
 
     def _state(self) -> dict[str, Any]:
         with self.book.lock:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
+from tests.fakes.fake import Fake
 from tests.fakes.gcp import bulk, contract, disks, images, instances, networks, operations, places, projects, refused
 from tests.fakes.gcp.access import APIS, Access, refuse_api, refuse_permission
 from tests.fakes.gcp.book import Book
-from tests.fakes.gcp.calls import START, Call, Fault, without_secrets
+from tests.fakes.gcp.calls import START, Call, Fault, Faults, without_secrets
 from tests.fakes.gcp.contract import Match
 from tests.fakes.gcp.paths import last
 from tests.fakes.gcp.refused import Broken, Refused, missing
@@ -27,31 +26,23 @@ METHODS: Methods = {
 }  # fmt: skip
 _PUBLIC = ("compute.images.get", "compute.images.getFromFamily", "compute.images.list")
 
-Watcher = Callable[[Call], None]
 
-
-class Serving:
+class Serving(Fake[Call, Fault]):
     """The side of the fake that clients see."""
 
-    def __init__(self, book: Book) -> None:
-        self.calls: list[Call] = []
-        """Every request that has a method, in the order in which they came."""
-        self.crashes: list[str] = []
-        """What broke the contract, and tracebacks of the fake itself; a test asserts that there is none."""
+    def __init__(self, port: int, book: Book) -> None:
+        super().__init__(port, Fault.parse)
         self.keep_answers = True
         """Each call knows what it was answered."""
-        self.latency_s = 0.0
-        self.before: list[Watcher] = []
-        """Called with each request before it is looked at, in the thread that serves it."""
-        self.after: list[Watcher] = []
-        """Called when it was carried out, before the client gets the answer."""
         self.book = book
         """Settings (page, lag, operation_s, wait_s, capacity, withheld, unreachable, quotas, policies, …) and what it holds."""
         self.access = Access(book.project)
         self.project = book.project
         self._contract = contract.contract()
-        self._mutex = threading.Lock()
-        self._number = 0
+
+    @property
+    def faults(self) -> Faults:
+        return self.book.faults
 
     def respond(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer | None:
         """The answer to a client; None: the connection is cut off."""
@@ -68,36 +59,22 @@ class Serving:
         document, broken = _parsed(body)
         call = self._record(match, query, document)
         authorization = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
-        answer = self._watched(call, lambda: self._carried_out(call, match, query, document, broken, authorization))
+        answer = self._answered(call, lambda: self._carried_out(call, match, query, document, broken, authorization))
         if answer is not None:
             call.status = answer.status
             if self.keep_answers:
                 call.kept = answer.body
         return answer
 
-    def _watched(self, call: Call, work: Callable[[], Answer]) -> Answer | None:
-        for watcher in list(self.before):
-            watcher(call)
-        if self.latency_s:
-            time.sleep(self.latency_s)
-        self.book.pass_time()
-        fault = self._fault(call)
-        if fault is not None and not fault.done:
-            return self._refused(call, fault)
-        answer = work()
-        for watcher in list(self.after):
-            watcher(call)
-        return answer if fault is None else self._refused(call, fault)
-
     def _fault(self, call: Call) -> Fault | None:
+        self.book.pass_time()
         found = self.book.faults.take("insert", call.method, call.zone, call.type, call.spot)
         if found is None and call.type:
             found = self.book.faults.take("insert", START, call.zone, call.type, call.spot)
         return found
 
-    def _refused(self, call: Call, fault: Fault) -> Answer | None:
-        call.code = "dropped" if fault.drop else fault.code
-        return None if fault.drop else self._told(Refused(fault.code, fault.text, fault.http, details=fault.details), call.method)
+    def _refusal(self, call: Call, fault: Fault) -> Answer:
+        return self._told(Refused(fault.code, fault.text, fault.http, details=fault.details), call.method)
 
     def _carried_out(
         self, call: Call, match: Match, query: Mapping[str, list[str]], document: Any, broken: str, authorization: str
@@ -175,11 +152,7 @@ class Serving:
             call.type = last(str(body.get("machineType") or next(iter(kinds), "")))
             scheduling = body.get("scheduling") or {}
             call.spot = scheduling.get("provisioningModel") == "SPOT" or bool(scheduling.get("preemptible"))
-        with self._mutex:
-            self._number += 1
-            call.number = self._number
-            self.calls.append(call)
-        return call
+        return self._keep(call)
 
     def _crash(self, text: str) -> None:
         with self._mutex:

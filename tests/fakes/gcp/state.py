@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fakes.gcp.book import Book, Document
 from tests.fakes.gcp.paths import last
+from tests.fakes.held import Held
 
 _KINDS = {"instances": "instance", "disks": "disk", "images": "image", "firewalls": "firewall", "networks": "network",
           "subnetworks": "subnetwork", "routers": "router", "addresses": "address", "snapshots": "snapshot"}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Held:
-    """Something that a client made and that still is there: not the public images, default network and default rules of a project."""
-
-    kind: str
-    """instance, disk, image, firewall, address, …"""
-    id: str
-    """Its name."""
-    region: str
-    """Its zone or region, or `global`."""
-    tags: dict[str, str] = field(default_factory=dict)
-    """Its labels."""
-    state: str = ""
-    more: dict[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.id} in {self.region}" + (f" ({self.state})" if self.state else "")
 
 
 def held(book: Book, *, ended: bool = False) -> list[Held]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -19,9 +20,8 @@ from goldbake.records import Checks, ImageRecord, Records, Stat, sha256_of
 from goldbake.secret import Secret
 from launch import service
 from launch.service import LaunchReport, LaunchRequest
+from tests.unit.launch.field import PAT
 from tests.unit.launch.foldercloud import FolderCloud, FolderDirectory
-
-PAT = "pat-of-the-launch-tests-0123456789"
 
 
 @pytest.fixture
@@ -44,6 +44,13 @@ def progress() -> Progress:
 @pytest.fixture
 def request_() -> LaunchRequest:
     return LaunchRequest(organization="https://127.0.0.1:1/demo", pat=Secret(PAT), count=2, timeout=60)
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pause that can be cut short takes longer than a moment."""
+    wait: Callable[..., bool] = threading.Event.wait
+    monkeypatch.setattr(threading.Event, "wait", lambda self, timeout=None: wait(self, timeout if timeout is None else min(timeout, 0.01)))
 
 
 def record_image(paths: Paths, *, name: str = "gpu-agent", agent: str = "simulated", checked: bool = True) -> ImageRecord:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from goldbake.paths import Paths
 from launch import service
 from launch.journal import State
 from launch.service import LaunchRequest
-from tests.unit.launch.conftest import PAT, reap_plan, remove, run_launch
+from tests.unit.launch.conftest import reap_plan, record_image, remove, run_launch
+from tests.unit.launch.crash import forked
+from tests.unit.launch.field import PAT
 from tests.unit.launch.foldercloud import FolderCloud, Steps
 
 pytestmark = pytest.mark.slow
@@ -28,8 +29,7 @@ def test_a_launcher_killed_at_any_point_leaves_nothing_to_reap_twice(tmp_path: P
     assert total >= 12  # two instances with a volume each, sealed: before and after every call
     killed = 0
     for at in range(1, total + 1):
-        paths, folder = _fresh(tmp_path / f"launch-{at}")
-        foreign = FolderCloud(folder).foreign()
+        paths, folder, foreign = _fresh(tmp_path / f"launch-{at}")
         died = _in_child(lambda at=at, paths=paths, folder=folder: run_launch(paths, FolderCloud(folder, Steps(at)), request_))
         killed += died
         _reap_leaves_only(paths, FolderCloud(folder), foreign)
@@ -40,8 +40,7 @@ def test_a_reap_killed_at_any_point_is_finished_by_the_next(tmp_path: Path, requ
     at, died = 0, True
     while died:
         at += 1
-        paths, folder = _fresh(tmp_path / f"reap-{at}")
-        foreign = FolderCloud(folder).foreign()
+        paths, folder, foreign = _fresh(tmp_path / f"reap-{at}")
         assert _in_child(lambda paths=paths, folder=folder: run_launch(paths, FolderCloud(folder, Steps(8)), request_))
         died = _in_child(lambda at=at, paths=paths, folder=folder: _reap(paths, FolderCloud(folder, Steps(at))))
         _reap_leaves_only(paths, FolderCloud(folder), foreign)
@@ -52,8 +51,7 @@ def test_a_destroy_killed_at_any_point_is_finished_by_reap(tmp_path: Path, reque
     at, died = 0, True
     while died:
         at += 1
-        paths, folder = _fresh(tmp_path / f"destroy-{at}")
-        foreign = FolderCloud(folder).foreign()
+        paths, folder, foreign = _fresh(tmp_path / f"destroy-{at}")
         run_launch(paths, FolderCloud(folder), request_)
         died = _in_child(lambda at=at, paths=paths, folder=folder: _destroy(paths, FolderCloud(folder, Steps(at))))
         entry = next(iter(service.entries(paths)), None)
@@ -68,8 +66,7 @@ def test_a_destroy_killed_at_any_point_is_finished_by_reap(tmp_path: Path, reque
 def test_an_interruption_at_any_point_leaves_nothing(tmp_path: Path, request_: LaunchRequest, signum: signal.Signals) -> None:
     total = _steps_of_a_whole_launch(tmp_path, request_)
     for at in range(1, total + 1):
-        paths, folder = _fresh(tmp_path / f"interrupt-{at}")
-        foreign = FolderCloud(folder).foreign()
+        paths, folder, foreign = _fresh(tmp_path / f"interrupt-{at}")
         steps = Steps(at, lambda: os.kill(os.getpid(), signum))
         _in_child(lambda paths=paths, folder=folder, steps=steps: _interrupted(paths, FolderCloud(folder, steps), request_))
         cloud = FolderCloud(folder)
@@ -90,18 +87,23 @@ def _interrupted(paths: Paths, cloud: FolderCloud, request: LaunchRequest) -> No
 
 
 def _steps_of_a_whole_launch(tmp_path: Path, request: LaunchRequest) -> int:
-    paths, folder = _fresh(tmp_path / "whole")
-    cloud = FolderCloud(folder)
+    paths = _paths(tmp_path / "whole")
+    cloud = FolderCloud(tmp_path / "whole" / "cloud")
     run_launch(paths, cloud, request)
     return cloud.steps.count
 
 
-def _fresh(top: Path) -> tuple[Paths, Path]:
-    from tests.unit.launch.conftest import record_image  # noqa: PLC0415
-
+def _paths(top: Path) -> Paths:
+    """A user's folders, with an image."""
     paths = Paths(top / "project", top / "cache", top / "state")
     record_image(paths)
-    return paths, top / "cloud"
+    return paths
+
+
+def _fresh(top: Path) -> tuple[Paths, Path, list[str]]:
+    """A user's folders, a cloud's folder, and the things of others in it."""
+    folder = top / "cloud"
+    return _paths(top), folder, FolderCloud(folder).foreign()
 
 
 def _reap_leaves_only(paths: Paths, cloud: FolderCloud, foreign: list[str]) -> None:
@@ -133,17 +135,7 @@ def _destroy(paths: Paths, cloud: FolderCloud) -> None:
 
 def _in_child(work: Callable[[], object]) -> bool:
     """Run `work` in a child process; True when it was killed, False when it came to its end. Anything else fails the test."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
+    _, status = os.waitpid(forked(work), 0)
     code = os.waitstatus_to_exitcode(status)
     assert code in (0, -signal.SIGKILL), f"the child ended with {code}"
     return code == -signal.SIGKILL

@@ -23,7 +23,8 @@ from launch import fleet, removal, service
 from launch.journal import State
 from launch.recorded import find_image
 from launch.service import LaunchRequest
-from tests.unit.launch.conftest import PAT, reap_plan, record_image, remove, run_launch
+from tests.unit.launch.conftest import reap_plan, record_image, remove, run_launch
+from tests.unit.launch.field import PAT
 from tests.unit.launch.foldercloud import Fault, FolderCloud, FolderDirectory
 
 
@@ -151,9 +152,8 @@ def test_no_capacity_anywhere_says_what_each_refusal_said_to_do(paths: Paths, tm
 
 
 def test_a_passing_failure_is_tried_again_and_not_for_ever(
-    paths: Paths, tmp_path: Path, request_: LaunchRequest, monkeypatch: pytest.MonkeyPatch
+    paths: Paths, tmp_path: Path, request_: LaunchRequest, short_waits: None
 ) -> None:
-    monkeypatch.setattr(threading.Event, "wait", _short(threading.Event.wait))
     throttled = Failure(Scope.RETRY, "RequestLimitExceeded", "too many calls")
     cloud = FolderCloud(tmp_path / "cloud", fault=_failing("create ", throttled, times=fleet.TRIES - 1))
     run_launch(paths, cloud, request_, count=1)
@@ -441,13 +441,6 @@ def test_other_clouds_say_that_they_are_not_part_of_this_version(paths: Paths, r
 
 def _plan_all(paths: Paths, cloud: FolderCloud) -> removal.RemovalPlan:
     return service.plan_destroy(paths, [Cloud.LOCAL], None, everything=True, launchers={Cloud.LOCAL: cloud})
-
-
-def _short(wait: Callable[..., bool]) -> Callable[..., bool]:
-    def shortened(self: threading.Event, timeout: float | None = None) -> bool:
-        return wait(self, timeout if timeout is None else min(timeout, 0.01))
-
-    return shortened
 
 
 class _Once:

@@ -5,19 +5,16 @@ What is there changes only with the calls that change something: dying between t
 
 from __future__ import annotations
 
-import os
-import signal
-import traceback
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from goldbake.errors import GoldbakeError
-from launch import service
-from launch.journal import State
-from tests.fakes.aws import Call
 from tests.unit.launch.aws.conftest import Field, TwoRegions
 from tests.unit.launch.aws.test_removal import foreign
+from tests.unit.launch.crash import assert_only, everything_lost, killed, moments, reap_all, remove_in_vain
 
 pytestmark = pytest.mark.slow
 
@@ -40,16 +37,9 @@ def test_a_launcher_that_loses_everything_at_a_call(
 ) -> None:
     """From the call on nothing is answered any more, so that no clean-up of the launcher's own helps."""
     others = foreign(aws_field)
-    for number, (action, done) in enumerate([(actions[0], False), *((action, True) for action in actions)]):
-        aws_field.fake.refuse("gone", action, times=1, drop=True, done=done)
-        cut = _from_then_on(aws_field, action)
-        try:
+    for number, (action, done) in enumerate(moments(actions)):
+        with _lost_at(aws_field, action, done=done), suppress(GoldbakeError):
             aws_field.launch(f"l{number}", count=count, options=options)
-        except GoldbakeError:
-            pass
-        finally:
-            aws_field.fake.before.remove(cut)
-            aws_field.fake.faults.clear()
         _reap_leaves_only(aws_field, others)
 
 
@@ -58,68 +48,31 @@ def test_a_removal_that_loses_everything_at_a_call_is_finished_by_the_next(aws_f
     others = foreign(aws_field)
     for launch_id, done in (("l1", False), ("l2", True)):
         aws_field.launch(launch_id, count=2)
-        plan = aws_field.plan(launch_id)
-        aws_field.fake.refuse("gone", action, times=1, drop=True, done=done)
-        cut = _from_then_on(aws_field, action)
-        report = aws_field.remove(plan)
-        assert report.left, done
-        aws_field.fake.before.remove(cut)
-        aws_field.fake.faults.clear()
-        assert [entry.state for entry in service.entries(aws_field.paths)] == [State.REMOVING]
+        remove_in_vain(aws_field, launch_id, _lost_at(aws_field, action, done=done))
         _reap_leaves_only(aws_field, others)
 
 
 @pytest.mark.parametrize(("count", "action"), [(1, "RunInstances"), (2, "CreateFleet")])
 def test_a_launcher_that_is_killed_while_its_create_call_is_carried_out(aws_field: Field, count: int, action: str) -> None:
     others = foreign(aws_field)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(writing)
-            os.read(reading, 1)  # until the parent watches
-            Field(aws_field.fake, TwoRegions(), aws_field.paths, aws_field.directory).launch(count=count)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-
-    def kill(call: Call) -> None:
-        if call.action == action:
-            os.kill(child, signal.SIGKILL)
-
-    aws_field.fake.after.append(kill)
-    os.close(writing)
-    os.close(reading)
-    _, status = os.waitpid(child, 0)
-    aws_field.fake.after.remove(kill)
-    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    of_the_child = replace(aws_field, aws=TwoRegions())
+    killed(aws_field.fake.after, lambda call: call.action == action, lambda: of_the_child.launch(count=count))
     assert len([one for one in aws_field.held("instance") if one.tags.get("managed-by") == "goldbake"]) == count
     assert [doomed.why for doomed in aws_field.plan_reap().launches] == ["the process that launched it is gone"]
     _reap_leaves_only(aws_field, others)
 
 
-def _from_then_on(field: Field, action: str) -> Any:
-    """After the first call of `action`, no call is answered."""
-
-    def watch(call: Call) -> None:
-        if call.action == action:
-            field.fake.refuse("gone", drop=True, times=None, after=0)
-
-    field.fake.before.append(watch)
-    return watch
+def _lost_at(field: Field, action: str, *, done: bool) -> AbstractContextManager[None]:
+    """Everything is lost at the first call of this action."""
+    field.fake.refuse("gone", action, times=1, drop=True, done=done)
+    return everything_lost(field, lambda call: call.action == action)
 
 
 def _reap_leaves_only(field: Field, others: list[str]) -> None:
-    for entry in service.entries(field.paths):
-        if entry.state is State.RUNNING:  # it lost the connection when all was done
-            field.destroy(entry.launch_id)
-    field.remove(field.plan_reap(), cautious=True).require_nothing_left()
+    reap_all(field)
     ours = [text for text in field.left() if text not in others]
     assert [text for text in ours if "security-group" not in text] == []
     if ours:  # the shared group, which no launch holds any more
         field.launch("last")
         field.destroy("last")
-    assert field.left() == others
-    assert service.entries(field.paths) == []
-    assert not field.plan_reap()
+    assert_only(field, others)

@@ -6,26 +6,19 @@ import pytest
 
 from goldbake.clouds.aws.errors import ERRORS, ROWS
 from goldbake.clouds.failure import Failure, Scope
-from goldbake.errors import CapacityError, Exit, GoldbakeError
-from launch import service
+from goldbake.errors import Exit, GoldbakeError
 from launch.base import Market
-from launch.fleet import TRIES, Fleet
+from launch.fleet import Fleet
 from tests.fakes.aws import START
 from tests.unit.launch.aws.conftest import ABROAD, HOME, Field
+from tests.unit.launch.failures import Codes, failed, tried
 
 ZONES = ("us-east-1a", "us-east-1b")
-CODES = [
-    row.code for row in ROWS if not row.code.startswith(("Server.", "Client.")) and not row.code.endswith(("Error", "NotFoundException"))
-]
+CODES = Codes(
+    ERRORS,
+    [row.code for row in ROWS if not row.code.startswith(("Server.", "Client.")) and not row.code.endswith(("Error", "NotFoundException"))],
+)
 """The codes that a call of EC2 can answer: not the reasons of an instance's end, and not the SDK's own exceptions."""
-
-
-def _failed(field: Field, **more: object) -> GoldbakeError:
-    with pytest.raises(GoldbakeError) as caught:
-        field.launch(**more)  # type: ignore[arg-type]
-    _nothing_left(field)
-    assert "\n" not in caught.value.message
-    return caught.value
 
 
 def _refused_everywhere(field: Field, fleet: Fleet, code: str, action: str) -> GoldbakeError:
@@ -40,44 +33,10 @@ def _refused_everywhere(field: Field, fleet: Fleet, code: str, action: str) -> G
     return caught.value
 
 
-def _assert_told(error: GoldbakeError, code: str, scope: Scope) -> None:
-    assert code in error.message
-    assert error.hint
-    if scope in (Scope.ZONE, Scope.REGION):
-        assert isinstance(error, CapacityError), code
-    else:
-        assert error.exit_code is _exit_of(code), code
-
-
-def _codes(scope: Scope) -> list[str]:
-    return [code for code in CODES if ERRORS[code].scope is scope]
-
-
-def _nothing_left(field: Field) -> None:
-    assert field.left() == []
-    assert service.entries(field.paths) == []
-
-
-def _exit_of(code: str) -> Exit:
-    return Failure(ERRORS[code].scope, code, "", exit_code=ERRORS[code].exit_code).exit_code
-
-
-TRIED_ALONE = {
-    Scope.RETRY: ["us-east-1a"] * TRIES,
-    Scope.ZONE: ["us-east-1a", "us-east-1b", "eu-west-1a"],
-    Scope.REGION: ["us-east-1a", "eu-west-1a"],
-    Scope.ACCOUNT: ["us-east-1a"],
-    Scope.REQUEST: ["us-east-1a"],
-}
+TRIED_ALONE = tried([*ZONES, "eu-west-1a"], [ZONES[0], "eu-west-1a"])
 """What is asked for one instance that may be in two zones at home and in one abroad."""
 
-TRIED_TOGETHER = {
-    Scope.RETRY: [HOME] * TRIES,
-    Scope.ZONE: [HOME, ABROAD],
-    Scope.REGION: [HOME, ABROAD],
-    Scope.ACCOUNT: [HOME],
-    Scope.REQUEST: [HOME],
-}
+TRIED_TOGETHER = tried([HOME, ABROAD], [HOME, ABROAD])
 """A fleet covers the zones of a region: a region is one place."""
 
 
@@ -85,12 +44,12 @@ TRIED_TOGETHER = {
 @pytest.mark.parametrize("scope", list(Scope))
 def test_every_code_at_run_instances(aws_field: Field, scope: Scope) -> None:
     begin = aws_field.fleet(zones=(*ZONES, "eu-west-1a"))
-    for number, code in enumerate(_codes(scope)):
+    for number, code in enumerate(CODES.of(scope)):
         error = _refused_everywhere(aws_field, begin(f"l{number}"), code, "RunInstances")
         calls = [call for call in aws_field.fake.calls if call.action == "RunInstances"]
         assert [call.zone for call in calls] == TRIED_ALONE[scope], code
         assert len({call.parameters["ClientToken"] for call in calls}) == len(set(TRIED_ALONE[scope])), code
-        _assert_told(error, code, scope)
+        CODES.assert_told(error, code)
     aws_field.destroy("l0")
     assert aws_field.left() == []
 
@@ -99,7 +58,7 @@ def test_every_code_at_run_instances(aws_field: Field, scope: Scope) -> None:
 @pytest.mark.parametrize("scope", list(Scope))
 def test_every_code_at_every_override_of_a_fleet(aws_field: Field, scope: Scope) -> None:
     begin = aws_field.fleet(count=2, types=("g5.xlarge", "g6.xlarge"), zones=(*ZONES, "eu-west-1a"))
-    for number, code in enumerate(_codes(scope)):
+    for number, code in enumerate(CODES.of(scope)):
         error = _refused_everywhere(aws_field, begin(f"l{number}"), code, START)
         calls = [call for call in aws_field.fake.calls if call.action == "CreateFleet"]
         assert [call.region for call in calls] == TRIED_TOGETHER[scope], code
@@ -108,7 +67,7 @@ def test_every_code_at_every_override_of_a_fleet(aws_field: Field, scope: Scope)
         )
         overrides = calls[0].parameters["LaunchTemplateConfigs"][0]["Overrides"]
         assert [override["InstanceType"] for override in overrides] == ["g5.xlarge"] * 2 + ["g6.xlarge"] * 2
-        _assert_told(error, code, scope)
+        CODES.assert_told(error, code)
     aws_field.destroy("l0")
     assert aws_field.left() == []
 
@@ -118,7 +77,7 @@ def test_every_code_at_every_override_of_a_fleet(aws_field: Field, scope: Scope)
 @pytest.mark.parametrize("scope", list(Scope))
 def test_every_code_at_the_calls_around(aws_field: Field, action: str, scope: Scope) -> None:
     begin = aws_field.fleet(count=2)
-    some = _codes(scope)[:3] if scope is Scope.RETRY else _codes(scope)  # one that passes is repeated 4 times by us and 8 times by the SDK
+    some = CODES.of(scope)[:3] if scope is Scope.RETRY else CODES.of(scope)  # what passes is repeated 4 times by us, 8 times by the SDK
     for number, code in enumerate(some):
         if code in ("InvalidGroup.Duplicate", "InvalidLaunchTemplateName.AlreadyExistsException"):
             continue  # it is there: that is what was wanted
@@ -126,7 +85,7 @@ def test_every_code_at_the_calls_around(aws_field: Field, action: str, scope: Sc
         regions = [call.region for call in aws_field.fake.calls if call.action == action]
         assert set(regions) == ({HOME, ABROAD} if scope in (Scope.ZONE, Scope.REGION) else {HOME}), code
         assert action == "CreateFleet" or "CreateFleet" not in aws_field.fake.actions()
-        _assert_told(error, code, scope)
+        CODES.assert_told(error, code)
     aws_field.destroy("l0")
     assert aws_field.left() == []
 
@@ -134,13 +93,13 @@ def test_every_code_at_the_calls_around(aws_field: Field, action: str, scope: Sc
 @pytest.mark.parametrize("scope", list(Scope))
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_whole_launch_that_is_refused_leaves_nothing(aws_field: Field, scope: Scope, count: int) -> None:
-    code = _codes(scope)[0]
+    code = CODES.of(scope)[0]
     aws_field.fake.refuse(code, START, times=None)
-    _assert_told(_failed(aws_field, count=count), code, scope)
+    CODES.assert_told(failed(aws_field, count=count), code)
 
 
 def test_the_table_has_codes_of_every_scope() -> None:
-    assert all(_codes(scope) for scope in Scope)
+    assert all(CODES.of(scope) for scope in Scope)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +107,7 @@ def test_the_table_has_codes_of_every_scope() -> None:
 )
 def test_a_look_that_is_denied_ends_the_launch_before_anything_is_made(aws_field: Field, action: str) -> None:
     aws_field.fake.refuse("UnauthorizedOperation", action, times=None)
-    error = _failed(aws_field)
+    error = failed(aws_field)
     assert error.exit_code is Exit.MISSING
     assert action in error.message
     assert aws_field.fake.actions() == []
@@ -185,7 +144,7 @@ def test_spot_falls_back_to_on_demand(aws_field: Field) -> None:
 
 def test_spot_only_does_not_fall_back(aws_field: Field) -> None:
     aws_field.fake.refuse("MaxSpotInstanceCountExceeded", START, spot=True, times=None)
-    error = _failed(aws_field, count=2, options={"market": Market.SPOT_ONLY})
+    error = failed(aws_field, count=2, options={"market": Market.SPOT_ONLY})
     assert error.exit_code is Exit.CAPACITY
     assert "us-east-1 (spot): MaxSpotInstanceCountExceeded; eu-west-1 (spot)" in error.message
 
@@ -216,7 +175,7 @@ def test_an_instance_that_ends_after_its_create_call_ends_the_launch(aws_field: 
             begin(f"l{number}").start(wait=True)
         assert code in caught.value.message
         assert "as EC2 words it" in caught.value.message
-        assert caught.value.exit_code is _exit_of(code), code
+        assert caught.value.exit_code is CODES.exit_of(code), code
 
 
 def test_an_instance_that_is_not_listed_yet_is_not_dead(aws_field: Field) -> None:

@@ -14,7 +14,8 @@ from goldbake.records import Records
 from launch import service
 from launch.base import Market
 from tests.fakes.aws import NEWEST_NOBLE
-from tests.unit.launch.aws.conftest import ABROAD, HOME, PAT, TYPE, Field, record
+from tests.unit.launch.aws.conftest import ABROAD, HOME, TYPE, Field, record
+from tests.unit.launch.field import PAT
 
 TAGS = {"managed-by", "goldbake-launch", "goldbake-image", "goldbake-expires"}
 

@@ -9,13 +9,12 @@ import pytest
 
 from goldbake.clouds.aws.policy import actions
 from goldbake.clouds.failure import Failure, Scope
-from goldbake.exclusive import exclusive
-from goldbake.log import Progress
 from launch import service
 from launch.aws import removal
 from launch.base import Market, Resource
 from tests.fakes.aws import NEWEST_NOBLE
 from tests.unit.launch.aws.conftest import ABROAD, HOME, Field
+from tests.unit.launch.crash import reap_killed_bake
 
 
 def _tag(kind: str, **given: str) -> list[Any]:
@@ -115,20 +114,10 @@ def test_reap_takes_what_is_past_its_time_in_any_region(aws_field: Field) -> Non
 def test_what_a_killed_bake_left_is_reaped_at_once_here_and_after_its_time_elsewhere(aws_field: Field) -> None:
     others = foreign(aws_field)
     bake_leftovers(aws_field)
-    assert not aws_field.plan_reap(), "another machine may be at work on it"
-    later = aws_field.plan_reap(now=lambda: time.time() + 10800)
-    assert [(doomed.launch_id, doomed.why.split(" over")[0]) for doomed in later.launches] == [("bake-b1", "its time was")]
-    lock = aws_field.paths.state / "bakes" / "b1.lock"
-    with exclusive(lock, "bake b1", Progress(aws_field.said)):
-        plan = aws_field.plan_reap()
-        assert (plan.launches, plan.busy) == ((), ("bake-b1",))
-    plan = aws_field.plan_reap()
-    assert [(doomed.launch_id, doomed.why) for doomed in plan.launches] == [("bake-b1", "the bake that made it is gone")]
+    plan = reap_killed_bake(aws_field, "b1")
     kinds = {resource.kind for resource in plan.launches[0].resources}
     assert kinds == {"instance", "volume", "security group", "key pair", "image", "snapshot"}
-    aws_field.remove(plan, cautious=True).require_nothing_left()
     assert aws_field.left() == others
-    assert not lock.exists()
 
 
 def test_the_machine_of_a_bake_is_among_the_instances(aws_field: Field) -> None:

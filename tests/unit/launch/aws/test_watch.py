@@ -14,14 +14,7 @@ from launch.base import Instance
 from launch.observe import APPEAR_S, CONSOLES_AT_ONCE, CONSOLES_PER_S, LOOK_S, Consoles, Deaths, Seen
 from tests.fakes.aws import NEWEST_NOBLE
 from tests.unit.launch.aws.conftest import HOME, TYPE, Field
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.unit.launch.field import Clock
 
 
 class _Listing:
@@ -44,7 +37,7 @@ def _instance(name: str) -> Instance:
 
 
 def test_two_hundred_threads_ask_once() -> None:
-    clock, listing = _Clock(), _Listing()
+    clock, listing = Clock(), _Listing()
     listing.shows = {f"i-{number}": Seen("running") for number in range(200)}
     deaths = Deaths(listing, died, clock)
     found: list[object] = []
@@ -62,7 +55,7 @@ def test_two_hundred_threads_ask_once() -> None:
 
 
 def test_an_end_is_a_failure_with_its_reason() -> None:
-    clock, listing = _Clock(), _Listing()
+    clock, listing = Clock(), _Listing()
     code = "Server.InsufficientInstanceCapacity"
     listing.shows = {"i-1": Seen("terminated", code, f"{code}: Insufficient capacity to satisfy instance request")}
     found = Deaths(listing, died, clock).of(_instance("i-1"))
@@ -78,7 +71,7 @@ def test_an_end_is_a_failure_with_its_reason() -> None:
 
 
 def test_what_was_never_shown_is_dead_only_after_a_while_and_what_was_shown_at_once() -> None:
-    clock, listing = _Clock(), _Listing()
+    clock, listing = Clock(), _Listing()
     deaths = Deaths(listing, died, clock)
     assert deaths.of(_instance("i-1")) is None
     clock.now += APPEAR_S - 1
@@ -96,7 +89,7 @@ def test_what_was_never_shown_is_dead_only_after_a_while_and_what_was_shown_at_o
 
 
 def test_a_look_that_fails_for_a_moment_is_no_death() -> None:
-    clock, listing = _Clock(), _Listing()
+    clock, listing = Clock(), _Listing()
     deaths = Deaths(listing, died, clock)
     listing.fails = Failure(Scope.RETRY, "RequestLimitExceeded", "too many")
     assert deaths.of(_instance("i-1")) is None
@@ -107,7 +100,7 @@ def test_a_look_that_fails_for_a_moment_is_no_death() -> None:
 
 
 def test_consoles_of_200_instances_stay_within_the_budget(aws_field: Field) -> None:
-    clock, ec2 = _Clock(), aws_field.aws.ec2(HOME)
+    clock, ec2 = Clock(), aws_field.aws.ec2(HOME)
     consoles = Consoles(ConsoleReader(lambda _: ec2), clock)
     for _ in range(10):
         for number in range(200):
@@ -123,7 +116,7 @@ def test_a_console_is_text_and_is_kept_between_looks(aws_field: Field) -> None:
     made = ec2.run_instances(ImageId=NEWEST_NOBLE.id_in(HOME), InstanceType=TYPE, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
     text = 'goldbake-status: {"phase": "probe", "reason": "keine Straße"}\r\n' * 20
     aws_field.fake.book.consoles[made] = text
-    clock = _Clock()
+    clock = Clock()
     consoles = Consoles(ConsoleReader(lambda _: ec2), clock)
     assert consoles.read(_instance(made)) == text
     aws_field.fake.book.consoles[made] = "new"
@@ -137,7 +130,7 @@ def test_a_console_is_text_and_is_kept_between_looks(aws_field: Field) -> None:
 
 
 def test_a_type_without_live_console_is_asked_for_the_kept_one(aws_field: Field) -> None:
-    clock, ec2 = _Clock(), aws_field.aws.ec2(HOME)
+    clock, ec2 = Clock(), aws_field.aws.ec2(HOME)
     consoles = Consoles(ConsoleReader(lambda _: ec2), clock)
     aws_field.fake.refuse("UnsupportedOperation", "GetConsoleOutput")
     for _ in range(2):
@@ -148,7 +141,7 @@ def test_a_type_without_live_console_is_asked_for_the_kept_one(aws_field: Field)
 
 
 def test_without_the_right_to_read_consoles_nothing_is_asked_again(aws_field: Field) -> None:
-    clock, ec2 = _Clock(), aws_field.aws.ec2(HOME)
+    clock, ec2 = Clock(), aws_field.aws.ec2(HOME)
     consoles = Consoles(ConsoleReader(lambda _: ec2), clock)
     aws_field.fake.refuse("UnauthorizedOperation", "GetConsoleOutput", times=None)
     for number in range(4):

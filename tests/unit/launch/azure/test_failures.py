@@ -11,53 +11,33 @@ from azure.core.pipeline.transport import RequestsTransport
 
 from goldbake.clouds.azure.errors import ERRORS, GROUPS
 from goldbake.clouds.azure.refusals_requests import NO_CODE
-from goldbake.clouds.failure import Failure, Scope
-from goldbake.errors import CapacityError, Exit, GoldbakeError
-from launch import service
+from goldbake.clouds.failure import Scope
+from goldbake.errors import Exit, GoldbakeError
 from launch.base import Market
-from launch.fleet import TRIES, Fleet
+from launch.fleet import Fleet
 from tests.fakes.azure import START, Call
 from tests.fakes.azure.answers import Refused
 from tests.unit.launch.azure.conftest import ABROAD, GROUP, HOME, MACHINE, SET, TYPE, Field
 from tests.unit.launch.azure.test_launch import ADDRESS, GATEWAY, INTERFACE, NETWORK, RULES
+from tests.unit.launch.failures import Codes, failed, tried
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # of connections that a test cuts
 
 _OTHERS = ("Sign-in", "The SDK", "Wrappers")
-CODES = [
-    row.code
-    for title, rows in GROUPS.items()
-    for row in rows
-    if not title.startswith(_OTHERS) and not hasattr(exceptions, row.code) and row.code not in (NO_CODE, "OperationPending")
-]
+CODES = Codes(
+    ERRORS,
+    [
+        row.code
+        for title, rows in GROUPS.items()
+        for row in rows
+        if not title.startswith(_OTHERS) and not hasattr(exceptions, row.code) and row.code not in (NO_CODE, "OperationPending")
+    ],
+)
 """The codes that a call or an operation of Azure can answer: not those of the sign-in, and not the SDK's own exceptions."""
 ZONES = ("1", "2")
 PLACES = [f"{HOME}-1", f"{HOME}-2", f"{ABROAD}-1", f"{ABROAD}-2"]
-TRIED = {
-    Scope.RETRY: PLACES[:1] * TRIES,
-    Scope.ZONE: PLACES,
-    Scope.REGION: [PLACES[0], PLACES[2]],
-    Scope.ACCOUNT: PLACES[:1],
-    Scope.REQUEST: PLACES[:1],
-}
+TRIED = tried(PLACES, [PLACES[0], PLACES[2]])
 """What is asked for machines that may be in two zones at home and in two abroad."""
-
-
-def _codes(scope: Scope) -> list[str]:
-    return [code for code in CODES if ERRORS[code].scope is scope]
-
-
-def _exit_of(code: str) -> Exit:
-    return Failure(ERRORS[code].scope, code, "", exit_code=ERRORS[code].exit_code).exit_code
-
-
-def _failed(field: Field, **more: object) -> GoldbakeError:
-    with pytest.raises(GoldbakeError) as caught:
-        field.launch(**more)  # type: ignore[arg-type]
-    assert field.left() == []
-    assert service.entries(field.paths) == []
-    assert "\n" not in caught.value.message
-    return caught.value
 
 
 def _tried(field: Field, kinds: tuple[str, ...] = (MACHINE, SET)) -> list[str]:
@@ -86,28 +66,19 @@ def _refused_everywhere(field: Field, fleet: Fleet, launch_id: str, code: str, w
     return caught.value
 
 
-def _assert_told(error: GoldbakeError, code: str, scope: Scope) -> None:
-    assert code in error.message
-    assert error.hint, code
-    if scope in (Scope.ZONE, Scope.REGION):
-        assert isinstance(error, CapacityError), code
-    else:
-        assert error.exit_code is _exit_of(code), code
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("scope", list(Scope))
 @pytest.mark.parametrize("where", ["call", "operation"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_every_code_at_once_and_as_a_failed_operation(azure_field: Field, count: int, where: str, scope: Scope) -> None:
     begin = azure_field.fleet(count, zones=ZONES)
-    some = _codes(scope) if count == 1 else _codes(scope)[::6]  # what a set does differently does not depend on the code
+    some = CODES.of(scope) if count == 1 else CODES.of(scope)[::6]  # what a set does differently does not depend on the code
     for number, code in enumerate(some):
         error = _refused_everywhere(azure_field, begin(f"l{number}"), f"l{number}", code, where)
         assert _tried(azure_field) == TRIED[scope], (code, where)
         names = [call.name for call in azure_field.fake.calls if call.method == "PUT" and call.what in (MACHINE, SET)]
         assert len(set(names)) == len(set(TRIED[scope])), code
-        _assert_told(error, code, scope)
+        CODES.assert_told(error, code)
 
 
 @pytest.mark.parametrize("code", ["AllocationFailed", "ZonalAllocationFailed", "SkuNotAvailable", "OverconstrainedZonalAllocationRequest"])
@@ -129,7 +100,7 @@ def test_a_failure_without_a_word_is_told_as_one(azure_field: Field) -> None:
 
     azure_field.fake.before.append(forget)
     azure_field.fake.refuse("AllocationFailed", MACHINE, where="later", times=None)
-    error = _failed(azure_field, options={"zones": ZONES, "regions": (HOME,)})
+    error = failed(azure_field, options={"zones": ZONES, "regions": (HOME,)})
     assert NO_CODE in error.message
 
 
@@ -151,7 +122,7 @@ def test_a_refusal_of_what_is_around_the_machine(azure_field: Field, code: str, 
     if kind == GROUP and where == "operation":
         where = "call"  # a group is made at once
     azure_field.fake.refuse(code, kind, method="PUT", where=where, times=None)
-    error = _failed(azure_field, options={"ssh_from": "203.0.113.7/32"})
+    error = failed(azure_field, options={"ssh_from": "203.0.113.7/32"})
     assert code in error.message
     assert error.hint
     assert _tried(azure_field) == []
@@ -161,22 +132,22 @@ def test_a_refusal_of_what_is_around_the_machine(azure_field: Field, code: str, 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("where", ["call", "operation"])
 def test_a_whole_launch_that_is_refused_leaves_nothing(azure_field: Field, where: str, count: int, scope: Scope) -> None:
-    code = _codes(scope)[0]
+    code = CODES.of(scope)[0]
     azure_field.fake.refuse(code, START, times=None, where=where, status=400 if where == "call" else 0, few=0)
-    _assert_told(_failed(azure_field, count=count), code, scope)
+    CODES.assert_told(failed(azure_field, count=count), code)
 
 
 def test_the_removal_after_a_failure_is_a_stage_of_its_own(azure_field: Field) -> None:
     azure_field.fake.refuse("AuthorizationFailed", START, times=None)
-    _failed(azure_field)
+    failed(azure_field)
     said = azure_field.said.getvalue()
     assert "removing what launch l1 has made …\n" in said
     assert "removing what launch l1 has made done (" in said, "the group of a launch takes minutes to go: its line must be alive meanwhile"
 
 
 def test_the_table_has_codes_of_every_scope() -> None:
-    assert all(_codes(scope) for scope in Scope)
-    assert len(CODES) > 100
+    assert all(CODES.of(scope) for scope in Scope)
+    assert len(CODES.answered) > 100
 
 
 @pytest.mark.parametrize(
@@ -184,7 +155,7 @@ def test_the_table_has_codes_of_every_scope() -> None:
 )
 def test_a_look_that_is_denied_ends_the_launch_before_anything_is_made(azure_field: Field, what: str) -> None:
     azure_field.fake.refuse("AuthorizationFailed", what, method="*", times=None)
-    assert _failed(azure_field).exit_code is Exit.MISSING
+    assert failed(azure_field).exit_code is Exit.MISSING
     assert azure_field.fake.titles() == []
 
 
@@ -253,7 +224,7 @@ def test_spot_falls_back_to_on_demand(azure_field: Field) -> None:
 
 def test_spot_only_does_not_fall_back(azure_field: Field) -> None:
     azure_field.fake.refuse("SkuNotAvailable", START, spot=True, times=None)
-    error = _failed(azure_field, count=2, options={"market": Market.SPOT_ONLY})
+    error = failed(azure_field, count=2, options={"market": Market.SPOT_ONLY})
     assert error.exit_code is Exit.CAPACITY
     assert f"{HOME}-1 (spot): SkuNotAvailable; {ABROAD}-1 (spot)" in error.message
 
@@ -264,7 +235,7 @@ def test_a_size_without_spare_capacity_is_not_asked_for_any(azure_field: Field) 
     assert (started.instance.kind, started.instance.place) == (TYPE, f"{HOME}-1 (spot)")
     assert [call.size for call in azure_field.fake.calls if call.title == f"PUT {MACHINE}"] == [TYPE]
     azure_field.destroy()
-    error = _failed(azure_field, options={**options, "types": ("Standard_B2s",)})
+    error = failed(azure_field, options={**options, "types": ("Standard_B2s",)})
     assert error.exit_code is Exit.CAPACITY
 
 
@@ -309,10 +280,10 @@ def test_a_machine_that_fails_after_its_create_call_ends_the_launch_with_its_cod
         machine.memory["error"] = Refused("OSProvisioningTimedOut", "it took too long", 409)
 
     _once_it_runs(azure_field, fail)
-    error = _failed(azure_field)
+    error = failed(azure_field)
     assert f"in {HOME}-1 is failed: The system did not tell Azure" in error.message
     assert "OSProvisioningTimedOut: it took too long" in error.message
-    assert error.exit_code is _exit_of("OSProvisioningTimedOut")
+    assert error.exit_code is CODES.exit_of("OSProvisioningTimedOut")
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -322,7 +293,7 @@ def test_capacity_that_is_taken_back_before_the_agent_is_online_ends_the_launch(
     monkeypatch.setattr("launch.observe.LOOK_S", 0.05)
     monkeypatch.setattr("launch.observe.APPEAR_S", 0.1)
     _once_it_runs(azure_field, azure_field.fake.evict)
-    error = _failed(azure_field, count=count, options={"market": Market.SPOT_ONLY})
+    error = failed(azure_field, count=count, options={"market": Market.SPOT_ONLY})
     assert error.exit_code is Exit.CAPACITY
     assert "taken its spare capacity back" in error.message
 
@@ -330,7 +301,7 @@ def test_capacity_that_is_taken_back_before_the_agent_is_online_ends_the_launch(
 def test_a_machine_that_powers_itself_off_is_dead_and_goes(azure_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("launch.observe.LOOK_S", 0.05)
     _once_it_runs(azure_field, azure_field.fake.power_off)
-    assert "is stopped" in _failed(azure_field).message
+    assert "is stopped" in failed(azure_field).message
 
 
 def test_machines_that_are_not_listed_yet_are_not_missing(azure_field: Field) -> None:
@@ -357,7 +328,7 @@ def test_throttling_is_waited_out_as_azure_asks(azure_field: Field, monkeypatch:
 
 def test_throttling_that_does_not_end_is_told_and_leaves_nothing(azure_field: Field) -> None:
     azure_field.fake.refuse("TooManyRequests", MACHINE, method="PUT", retry_after=1, times=None)
-    error = _failed(azure_field)
+    error = failed(azure_field)
     assert "TooManyRequests" in error.message
     assert error.exit_code is Exit.FAILED
 

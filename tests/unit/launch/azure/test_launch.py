@@ -22,7 +22,8 @@ from launch.azure.request import USER
 from launch.base import ACCOUNT, REGIONS, Market
 from launch.registry import launcher_for
 from tests.fakes.azure import START, SUBSCRIPTION, Resource
-from tests.unit.launch.azure.conftest import ABROAD, GROUP, HOME, KEY, MACHINE, PAT, SCHEDULE, SET, TYPE, VERSION, Field, gallery, record
+from tests.unit.launch.azure.conftest import ABROAD, GROUP, HOME, KEY, MACHINE, SCHEDULE, SET, TYPE, VERSION, Field, gallery, record
+from tests.unit.launch.field import PAT
 
 TAGS = {"managed-by", "goldbake-launch", "goldbake-image", "goldbake-expires"}
 DISK, INTERFACE, ADDRESS = "Microsoft.Compute/disks", "Microsoft.Network/networkInterfaces", "Microsoft.Network/publicIPAddresses"

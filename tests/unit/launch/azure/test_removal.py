@@ -13,14 +13,13 @@ from goldbake.clouds.azure.resources import FORCED_TYPES
 from goldbake.clouds.azure.role import ACTIONS
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import GoldbakeError
-from goldbake.exclusive import exclusive
-from goldbake.log import Progress
 from launch import removal, service
 from launch.base import Market, Resource
 from tests.fakes.azure import SUBSCRIPTION
 from tests.fakes.azure import Resource as Stored
 from tests.unit.launch.azure.conftest import ABROAD, GROUP, HOME, KEY, MACHINE, SET, VERSION, Field
 from tests.unit.launch.azure.test_launch import ADDRESS, DISK, GATEWAY, NETWORK, given_group
+from tests.unit.launch.crash import reap_killed_bake
 
 _ROOT = f"/subscriptions/{SUBSCRIPTION}/resourceGroups"
 
@@ -159,18 +158,8 @@ def test_reap_takes_what_is_past_its_time_also_when_it_is_stopped(azure_field: F
 def test_what_a_killed_bake_left_is_reaped_at_once_here_and_after_its_time_elsewhere(azure_field: Field, given: bool) -> None:
     others = foreign(azure_field)
     bake_leftovers(azure_field, given=given)
-    assert not azure_field.plan_reap(), "another machine may be at work on it"
-    later = azure_field.plan_reap(now=lambda: time.time() + 10800)
-    assert [(doomed.launch_id, doomed.why.split(" over")[0]) for doomed in later.launches] == [("bake-b1", "its time was")]
-    lock = azure_field.paths.state / "bakes" / "b1.lock"
-    with exclusive(lock, "bake b1", Progress(azure_field.said)):
-        plan = azure_field.plan_reap()
-        assert (plan.launches, plan.busy) == ((), ("bake-b1",))
-    plan = azure_field.plan_reap()
-    assert [(doomed.launch_id, doomed.why) for doomed in plan.launches] == [("bake-b1", "the bake that made it is gone")]
-    azure_field.remove(plan, cautious=True).require_nothing_left()
+    reap_killed_bake(azure_field, "b1")
     assert azure_field.left() == others
-    assert not lock.exists()
 
 
 def test_what_is_gone_already_is_no_problem(azure_field: Field) -> None:

@@ -12,6 +12,7 @@ from launch.base import Instance
 from launch.observe import GONE, Consoles, Seen
 from tests.fakes.azure.machines import BLOBS
 from tests.unit.launch.azure.conftest import MACHINE, TYPE, Field
+from tests.unit.launch.field import Clock
 
 _POST = f"POST {MACHINE}/retrieveBootDiagnosticsData"
 
@@ -71,14 +72,6 @@ def test_a_spot_machine_that_is_gone_was_taken_back_and_another_was_deleted() ->
     assert (other.scope, other.exit_code) == (Scope.REQUEST, 1)
 
 
-class _Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def name(azure_field: Field) -> str:
     found = azure_field.launch().started[0].instance.id
@@ -86,12 +79,12 @@ def name(azure_field: Field) -> str:
     return found
 
 
-def _consoles(field: Field, clock: _Clock) -> Consoles:
+def _consoles(field: Field, clock: Clock) -> Consoles:
     return Consoles(ConsoleReader(field.azure, lambda _: "goldbake-l1"), clock)
 
 
 def test_a_console_is_read_by_one_signed_address(azure_field: Field, name: str) -> None:
-    clock, text = _Clock(), 'goldbake-status: {"phase": "probe", "reason": "keine Straße"}\r\n' * 20
+    clock, text = Clock(), 'goldbake-status: {"phase": "probe", "reason": "keine Straße"}\r\n' * 20
     azure_field.fake.book.consoles[name] = text
     consoles = _consoles(azure_field, clock)
     assert consoles.read(_instance(name)) == text
@@ -107,13 +100,13 @@ def test_a_console_is_read_by_one_signed_address(azure_field: Field, name: str) 
 
 def test_only_the_end_of_a_long_console_is_kept(azure_field: Field, name: str) -> None:
     azure_field.fake.book.consoles[name] = "x" * 400_000 + "the end"
-    found = _consoles(azure_field, _Clock()).read(_instance(name))
+    found = _consoles(azure_field, Clock()).read(_instance(name))
     assert len(found) == 256 * 1024
     assert found.endswith("the end")
 
 
 def test_a_console_that_is_not_there_yet_is_asked_for_again(azure_field: Field, name: str) -> None:
-    clock = _Clock()
+    clock = Clock()
     consoles = _consoles(azure_field, clock)
     assert consoles.read(_instance(name)) == ""
     azure_field.fake.book.consoles[name] = "hello"
@@ -123,7 +116,7 @@ def test_a_console_that_is_not_there_yet_is_asked_for_again(azure_field: Field, 
 
 
 def test_without_the_right_to_read_consoles_nothing_is_asked_again(azure_field: Field, name: str) -> None:
-    clock = _Clock()
+    clock = Clock()
     consoles = _consoles(azure_field, clock)
     azure_field.fake.refuse("AuthorizationFailed", MACHINE, method="POST", times=None)
     for _ in range(3):
@@ -133,7 +126,7 @@ def test_without_the_right_to_read_consoles_nothing_is_asked_again(azure_field: 
 
 
 def test_a_console_that_cannot_be_read_for_a_moment_is_no_failure(azure_field: Field, name: str) -> None:
-    clock = _Clock()
+    clock = Clock()
     consoles = _consoles(azure_field, clock)
     azure_field.fake.book.consoles[name] = "hello"
     azure_field.fake.refuse("Conflict", MACHINE, method="POST", times=1)

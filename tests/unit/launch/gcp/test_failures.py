@@ -8,29 +8,22 @@ from google.cloud import compute_v1
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.clouds.gcp.errors import ERRORS, GROUPS, WORDED
 from goldbake.errors import CapacityError, Exit, GoldbakeError
-from launch import observe, service
+from launch import observe
 from launch.base import Market
-from launch.fleet import TRIES, Fleet
+from launch.fleet import Fleet
 from launch.gcp import answer, metadata
 from tests.fakes.gcp import START, Call
+from tests.unit.launch.failures import Codes, failed, tried
 from tests.unit.launch.gcp.conftest import ABROAD, HOME, TYPE, ZONES, Field
 
 STATES = GROUPS["An instance that ends after it was started"]
 SDK = GROUPS["The SDK's own errors about credentials and the network"]
-CODES = [code for code in ERRORS if code not in {row.code for row in (*STATES, *SDK)} and code != "OPERATION_UNFINISHED"]
+CODES = Codes(ERRORS, [code for code in ERRORS if code not in {row.code for row in (*STATES, *SDK)} and code != "OPERATION_UNFINISHED"])
 """The codes that Compute Engine can answer: not the reasons of an instance's end, and not the SDK's own exceptions and ours."""
 INSERT, BULK = "compute.instances.insert", "compute.regionInstances.bulkInsert"
 PREEMPTED = "compute.instances.preempted"
 EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS")
 PLACES = {"regions": (HOME, ABROAD), "zones": (*ZONES, "europe-west4-a")}
-
-
-def _failed(field: Field, **more: object) -> GoldbakeError:
-    with pytest.raises(GoldbakeError) as caught:
-        field.launch(**more)  # type: ignore[arg-type]
-    _nothing_left(field)
-    assert "\n" not in caught.value.message
-    return caught.value
 
 
 def _refused_everywhere(field: Field, fleet: Fleet, code: str, method: str, where: str) -> GoldbakeError:
@@ -51,44 +44,10 @@ def _asked_once(field: Field, method: str) -> list[Call]:
     return calls[:1] if {call.status for call in calls} == {401} else calls
 
 
-def _assert_told(error: GoldbakeError, code: str, scope: Scope) -> None:
-    assert code in error.message
-    assert error.hint
-    if scope in (Scope.ZONE, Scope.REGION):
-        assert isinstance(error, CapacityError), code
-    else:
-        assert error.exit_code is _exit_of(code), code
-
-
-def _codes(scope: Scope) -> list[str]:
-    return [code for code in CODES if ERRORS[code].scope is scope]
-
-
-def _nothing_left(field: Field) -> None:
-    assert field.left() == []
-    assert service.entries(field.paths) == []
-
-
-def _exit_of(code: str) -> Exit:
-    return Failure(ERRORS[code].scope, code, "", exit_code=ERRORS[code].exit_code).exit_code
-
-
-TRIED_ALONE = {
-    Scope.RETRY: [ZONES[0]] * TRIES,
-    Scope.ZONE: [*ZONES, "europe-west4-a"],
-    Scope.REGION: [ZONES[0], "europe-west4-a"],
-    Scope.ACCOUNT: [ZONES[0]],
-    Scope.REQUEST: [ZONES[0]],
-}
+TRIED_ALONE = tried([*ZONES, "europe-west4-a"], [ZONES[0], "europe-west4-a"])
 """What is asked for one instance that may be in two zones at home and in one abroad."""
 
-TRIED_TOGETHER = {
-    Scope.RETRY: [HOME] * TRIES,
-    Scope.ZONE: [HOME, ABROAD],
-    Scope.REGION: [HOME, ABROAD],
-    Scope.ACCOUNT: [HOME],
-    Scope.REQUEST: [HOME],
-}
+TRIED_TOGETHER = tried([HOME, ABROAD], [HOME, ABROAD])
 """A bulkInsert covers the zones of a region: a region is one place."""
 
 
@@ -97,14 +56,14 @@ TRIED_TOGETHER = {
 @pytest.mark.parametrize("scope", list(Scope))
 def test_every_code_at_insert_and_in_its_operation(gcp_field: Field, scope: Scope, where: str) -> None:
     begin = gcp_field.fleet(**PLACES)
-    for number, code in enumerate(_codes(scope)):
+    for number, code in enumerate(CODES.of(scope)):
         error = _refused_everywhere(gcp_field, begin(f"l{number}"), code, INSERT, where)
         calls = _asked_once(gcp_field, "instances.insert")
         tried = TRIED_ALONE[Scope.RETRY if code in EXISTS and where == "insert" else scope]
         assert [call.zone for call in calls] == tried, code
         tokens = {call.parameters["requestId"] for call in calls}
         assert len(tokens) == (len(calls) if where == "operation" else len(set(tried))), f"{code}: what was answered is asked anew"
-        _assert_told(error, code, scope)
+        CODES.assert_told(error, code)
 
 
 @pytest.mark.slow
@@ -112,23 +71,23 @@ def test_every_code_at_insert_and_in_its_operation(gcp_field: Field, scope: Scop
 @pytest.mark.parametrize("scope", list(Scope))
 def test_every_code_at_bulk_insert_and_in_its_operation(gcp_field: Field, scope: Scope, where: str) -> None:
     begin = gcp_field.fleet(count=2, **PLACES)
-    for number, code in enumerate(_codes(scope)):
+    for number, code in enumerate(CODES.of(scope)):
         error = _refused_everywhere(gcp_field, begin(f"l{number}"), code, BULK, where)
         calls = _asked_once(gcp_field, "regionInstances.bulkInsert")
         assert [call.parameters["region"] for call in calls] == TRIED_TOGETHER[scope], code
         tokens = {call.parameters["requestId"] for call in calls}
         assert len(tokens) == (len(calls) if where == "operation" else len(set(TRIED_TOGETHER[scope]))), code
-        _assert_told(error, code, scope)
+        CODES.assert_told(error, code)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scope", list(Scope))
 def test_every_code_at_each_instance_of_a_bulk_insert(gcp_field: Field, scope: Scope) -> None:
     begin = gcp_field.fleet(count=2, **PLACES)
-    for number, code in enumerate(_codes(scope)):
+    for number, code in enumerate(CODES.of(scope)):
         error = _refused_everywhere(gcp_field, begin(f"l{number}"), code, START, "operation")
         assert [call.parameters["region"] for call in gcp_field.asked("regionInstances.bulkInsert")] == TRIED_TOGETHER[scope], code
-        _assert_told(error, code, scope)
+        CODES.assert_told(error, code)
 
 
 @pytest.mark.slow
@@ -136,12 +95,12 @@ def test_every_code_at_each_instance_of_a_bulk_insert(gcp_field: Field, scope: S
 @pytest.mark.parametrize("scope", list(Scope))
 def test_every_code_at_the_firewall_rule(gcp_field: Field, scope: Scope, where: str) -> None:
     begin = gcp_field.fleet(ssh_from="203.0.113.7/32", **PLACES)
-    for number, code in enumerate(_codes(scope)):
+    for number, code in enumerate(CODES.of(scope)):
         if code in EXISTS:
             continue  # it is there: that is what was wanted
         error = _refused_everywhere(gcp_field, begin(f"l{number}"), code, "compute.firewalls.insert", where)
         assert gcp_field.asked("instances.insert") == [], code
-        _assert_told(error, code, scope)
+        CODES.assert_told(error, code)
 
 
 @pytest.mark.parametrize("worded", WORDED, ids=lambda worded: f"{worded.row.code}-{worded.phrase}")
@@ -163,13 +122,13 @@ def test_words_of_a_message_decide_where_a_code_alone_does_not(gcp_field: Field,
 @pytest.mark.parametrize("scope", list(Scope))
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_whole_launch_that_is_refused_leaves_nothing(gcp_field: Field, scope: Scope, count: int) -> None:
-    code = _codes(scope)[0]
+    code = CODES.of(scope)[0]
     gcp_field.fake.refuse(code, INSERT if count == 1 else BULK, where="operation", times=None)
-    _assert_told(_failed(gcp_field, count=count, options={"ssh_from": "203.0.113.7/32"}), code, scope)
+    CODES.assert_told(failed(gcp_field, count=count, options={"ssh_from": "203.0.113.7/32"}), code)
 
 
 def test_the_table_has_codes_of_every_scope() -> None:
-    assert all(_codes(scope) for scope in Scope)
+    assert all(CODES.of(scope) for scope in Scope)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +136,7 @@ def test_the_table_has_codes_of_every_scope() -> None:
 )
 def test_a_look_that_is_denied_ends_the_launch_before_anything_is_made(gcp_field: Field, method: str) -> None:
     gcp_field.fake.refuse("forbidden", f"compute.{method}", times=None, message=f"Required 'compute.{method}' permission for 'projects/x'")
-    error = _failed(gcp_field, options={"types": ("n1-standard-4+nvidia-tesla-t4",)})
+    error = failed(gcp_field, options={"types": ("n1-standard-4+nvidia-tesla-t4",)})
     assert error.exit_code is Exit.MISSING
     assert f"compute.{method}" in error.message + error.hint
     assert gcp_field.changes() == []
@@ -203,7 +162,7 @@ def test_a_full_zone_is_left_for_the_next(gcp_field: Field) -> None:
 
 def test_the_first_day_of_a_project_ends_with_the_quota_of_all_regions(gcp_field: Field) -> None:
     gcp_field.fake.book.quotas["", "GPUS_ALL_REGIONS"] = 0.0
-    error = _failed(gcp_field, options=PLACES)
+    error = failed(gcp_field, options=PLACES)
     assert [call.zone for call in gcp_field.asked("instances.insert")] == [ZONES[0]], "no other region helps"
     assert error.exit_code is Exit.CAPACITY
     for words in ("GPUS_ALL_REGIONS", "NVIDIA_L4_GPUS", "needs 1"):
@@ -213,7 +172,7 @@ def test_the_first_day_of_a_project_ends_with_the_quota_of_all_regions(gcp_field
 
 def test_an_api_that_is_off_is_named_with_the_command_that_turns_it_on(gcp_field: Field) -> None:
     gcp_field.fake.disable("compute.googleapis.com")
-    error = _failed(gcp_field)
+    error = failed(gcp_field)
     assert error.exit_code is Exit.MISSING
     assert "gcloud services enable compute.googleapis.com" in error.hint
     assert gcp_field.changes() == []
@@ -226,7 +185,7 @@ def test_an_api_that_is_off_is_named_with_the_command_that_turns_it_on(gcp_field
 @pytest.mark.parametrize("count", [1, 2])
 def test_what_an_organization_forbids_is_told_by_the_policy(gcp_field: Field, policy: str, options: dict[str, bool], count: int) -> None:
     gcp_field.fake.book.policies.add(policy)
-    error = _failed(gcp_field, count=count, options={**options, "regions": (HOME, ABROAD)})
+    error = failed(gcp_field, count=count, options={**options, "regions": (HOME, ABROAD)})
     assert policy in error.message
     assert error.exit_code is Exit.MISSING
     assert len(gcp_field.asked("instances.insert" if count == 1 else "regionInstances.bulkInsert")) == 1
@@ -234,7 +193,7 @@ def test_what_an_organization_forbids_is_told_by_the_policy(gcp_field: Field, po
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_service_account_that_may_not_be_used_is_told(gcp_field: Field, count: int) -> None:
-    error = _failed(gcp_field, count=count, options={"identity": "nobody@goldbake-fake.iam.gserviceaccount.com"})
+    error = failed(gcp_field, count=count, options={"identity": "nobody@goldbake-fake.iam.gserviceaccount.com"})
     assert "nobody@goldbake-fake.iam.gserviceaccount.com" in error.message
     assert error.exit_code is Exit.MISSING
     assert "iam.serviceAccountUser" in error.hint
@@ -264,7 +223,7 @@ def test_spot_falls_back_to_on_demand(gcp_field: Field) -> None:
 
 def test_spot_only_does_not_fall_back(gcp_field: Field) -> None:
     gcp_field.fake.book.quotas["", "PREEMPTIBLE_NVIDIA_L4_GPUS"] = 0.0
-    error = _failed(gcp_field, count=2, options={"market": Market.SPOT_ONLY, "regions": (HOME, ABROAD)})
+    error = failed(gcp_field, count=2, options={"market": Market.SPOT_ONLY, "regions": (HOME, ABROAD)})
     assert error.exit_code is Exit.CAPACITY
     assert f"{HOME} (spot): QUOTA_EXCEEDED; {ABROAD} (spot): QUOTA_EXCEEDED" in error.message
 
@@ -275,7 +234,7 @@ OPEN = {"ssh_from": "203.0.113.7/32"}
 def test_a_firewall_rule_whose_answer_was_lost_and_that_nobody_may_look_at_is_a_failure_of_ours(gcp_field: Field) -> None:
     gcp_field.fake.refuse("backendError", "compute.firewalls.insert", done=True)
     gcp_field.fake.forbid("compute.firewalls.get")
-    error = _failed(gcp_field, options=OPEN)
+    error = failed(gcp_field, options=OPEN)
     assert error.exit_code is Exit.MISSING
     assert "compute.firewalls.get" in error.message
 
@@ -291,7 +250,7 @@ def test_a_firewall_rule_that_is_still_being_made_is_waited_for(gcp_field: Field
 def test_what_there_would_have_been_of_a_launch_without_room_is_told(gcp_field: Field) -> None:
     for zone, room in zip("abc", (2, 1, 0), strict=True):
         gcp_field.fake.capacity[(f"us-central1-{zone}", TYPE, False)] = room
-    error = _failed(gcp_field, count=5)
+    error = failed(gcp_field, count=5)
     assert isinstance(error, CapacityError)
     assert error.message.startswith(
         "3 of 5 could be started, and for the others there is no capacity anywhere it was allowed to look: us-central1: "
@@ -302,7 +261,7 @@ def test_what_there_would_have_been_of_a_launch_without_room_is_told(gcp_field: 
 
 def test_a_quota_that_some_of_a_launch_have_used_up_is_to_be_raised_for_the_others(gcp_field: Field) -> None:
     gcp_field.fake.book.quotas[HOME, "NVIDIA_L4_GPUS"] = 1.0
-    error = _failed(gcp_field, count=3)
+    error = failed(gcp_field, count=3)
     assert "2 × g2-standard-4 needs 2" in gcp_field.said.getvalue()
     assert "--preferred-value=3 " in error.hint
 
@@ -381,7 +340,7 @@ def test_an_instance_that_ends_after_its_create_call_ends_the_launch(gcp_field: 
             gcp_field.fleet(market=market)(f"l{number}").start(wait=True)
         assert code in caught.value.message
         assert f"goldbake-l{number}-1 in us-central1-a" in caught.value.message
-        assert caught.value.exit_code is _exit_of(code), code
+        assert caught.value.exit_code is CODES.exit_of(code), code
 
 
 def test_an_instance_that_somebody_else_deletes_ends_the_launch(gcp_field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,7 +358,7 @@ def test_an_instance_that_somebody_else_deletes_ends_the_launch(gcp_field: Field
         gcp_field.fleet()("l1").start(wait=True)
     assert "goldbake-l1-1 in us-central1-a is gone" in caught.value.message
     assert "(delete)" in caught.value.message
-    assert caught.value.exit_code is _exit_of("delete")
+    assert caught.value.exit_code is CODES.exit_of("delete")
 
 
 @pytest.mark.parametrize("market", [Market.ON_DEMAND, Market.SPOT_ONLY])
@@ -446,6 +405,6 @@ def test_an_operation_that_does_not_end_is_left_and_its_instance_removed(gcp_fie
 
     monkeypatch.setattr(launcher, "_CREATE_S", 0.0)
     gcp_field.fake.book.operation_s = 0.3
-    error = _failed(gcp_field, options={"zones": ZONES[:1]})
+    error = failed(gcp_field, options={"zones": ZONES[:1]})
     assert "OPERATION_UNFINISHED" in error.message
     assert "instances.delete" in gcp_field.changes()

@@ -20,7 +20,8 @@ from launch import flags, service
 from launch.base import CloudOptions, Market
 from launch.gcp import request, survey
 from tests.fakes.gcp import NEWEST_NOBLE, seeds
-from tests.unit.launch.gcp.conftest import ABROAD, HOME, PAT, TYPE, ZONES, Field, record
+from tests.unit.launch.field import PAT
+from tests.unit.launch.gcp.conftest import ABROAD, HOME, TYPE, ZONES, Field, record
 
 LABELS = {"managed-by", "goldbake-launch", "goldbake-image", "goldbake-expires"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample me@here"

@@ -16,14 +16,14 @@ import tasks
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.config.model import Cloud
 from goldbake.errors import Exit, UsageError
-from goldbake.exclusive import exclusive
-from goldbake.log import Progress
 from launch import service
 from launch.base import Market, Resource
 from launch.gcp import removal
 from launch.registry import journal_of
 from tests.fakes.gcp import NEWEST_NOBLE
-from tests.unit.launch.gcp.conftest import ABROAD, HOME, PAT, ZONES, Field
+from tests.unit.launch.crash import reap_killed_bake
+from tests.unit.launch.field import PAT
+from tests.unit.launch.gcp.conftest import ABROAD, HOME, ZONES, Field
 
 BAKE_ID = "abcdefgh23"
 
@@ -168,19 +168,9 @@ def test_what_the_end_of_the_run_time_leaves_is_reaped(gcp_field: Field) -> None
 def test_what_a_killed_bake_left_is_reaped_at_once_here_and_after_its_time_elsewhere(gcp_field: Field) -> None:
     others = foreign(gcp_field)
     bake_leftovers(gcp_field)
-    assert not gcp_field.plan_reap(), "another machine may be at work on it"
-    later = gcp_field.plan_reap(now=lambda: time.time() + 11000)
-    assert [(doomed.launch_id, doomed.why.split(" over")[0]) for doomed in later.launches] == [(f"bake-{BAKE_ID}", "its time was")]
-    lock = gcp_field.paths.state / "bakes" / f"{BAKE_ID}.lock"
-    with exclusive(lock, "bake", Progress(gcp_field.said)):
-        plan = gcp_field.plan_reap()
-        assert (plan.launches, plan.busy) == ((), (f"bake-{BAKE_ID}",))
-    plan = gcp_field.plan_reap()
-    assert [(doomed.launch_id, doomed.why) for doomed in plan.launches] == [(f"bake-{BAKE_ID}", "the bake that made it is gone")]
+    plan = reap_killed_bake(gcp_field, BAKE_ID)
     assert {resource.kind for resource in plan.launches[0].resources} == {"instance", "disk", "image"}
-    gcp_field.remove(plan, cautious=True).require_nothing_left()
     assert gcp_field.left() == others
-    assert not lock.exists()
 
 
 def test_the_disk_that_a_dead_build_instance_left_is_found_by_its_name(gcp_field: Field) -> None:
@@ -218,7 +208,7 @@ def test_a_disk_in_use_passes_and_a_permission_does_not(gcp_field: Field) -> Non
     with pytest.raises(Failure, match=r"compute\.instances\.delete") as caught:
         launcher.delete(launcher.resources("l1"))
     assert caught.value.scope is Scope.ACCOUNT
-    report = gcp_field.remove(gcp_field.plan(), removal_s=0.5)
+    report = replace(gcp_field, removal_s=0.5).remove(gcp_field.plan())
     assert sorted(report.left) == ["disk goldbake-l1-1 in us-central1-a", "instance goldbake-l1-1 in us-central1-a"]
 
 

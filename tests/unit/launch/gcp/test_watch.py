@@ -13,15 +13,8 @@ from launch.base import Instance
 from launch.gcp.listing import instance as described
 from launch.gcp.watch import ConsoleReader, died, reason
 from launch.observe import CONSOLES_AT_ONCE, CONSOLES_PER_S, GONE, LOOK_S, Consoles, Seen
+from tests.unit.launch.field import Clock
 from tests.unit.launch.gcp.conftest import TYPE, ZONES, Field
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def _instance(name: str) -> Instance:
@@ -30,7 +23,7 @@ def _instance(name: str) -> Instance:
 
 def test_two_hundred_threads_ask_once(gcp_field: Field) -> None:
     report = gcp_field.launch(count=200, wait=False)
-    clock = _Clock()
+    clock = Clock()
     launcher = gcp_field.launcher(clock=clock)
     gcp_field.fake.calls.clear()
     found: list[object] = []
@@ -93,7 +86,7 @@ def test_an_end_whose_reason_may_not_be_read_is_an_end(gcp_field: Field) -> None
 
 
 def test_consoles_of_200_instances_stay_within_the_budget(gcp_field: Field) -> None:
-    clock = _Clock()
+    clock = Clock()
     consoles = Consoles(ConsoleReader(lambda _: gcp_field.gcp), clock)
     for _ in range(10):
         for number in range(200):
@@ -109,7 +102,7 @@ def test_a_console_is_read_on_from_where_the_last_look_ended(gcp_field: Field) -
     gcp_field.fake.calls.clear()
     text = 'goldbake-status: {"phase": "probe", "reason": "keine Straße"}\r\n' * 20
     gcp_field.fake.book.consoles["goldbake-l1-1"] = text
-    clock = _Clock()
+    clock = Clock()
     consoles = Consoles(ConsoleReader(lambda _: gcp_field.gcp), clock)
     assert consoles.read(started.instance) == text
     gcp_field.fake.book.consoles["goldbake-l1-1"] = text + "more"
@@ -127,7 +120,7 @@ def test_without_the_right_to_read_consoles_nothing_is_asked_again(gcp_field: Fi
     gcp_field.fake.forbid("compute.instances.getSerialPortOutput")
     (started,) = gcp_field.launch().started
     gcp_field.fake.calls.clear()
-    clock = _Clock()
+    clock = Clock()
     consoles = Consoles(ConsoleReader(lambda _: gcp_field.gcp), clock)
     for _ in range(4):
         assert consoles.read(started.instance) == ""

@@ -133,6 +133,17 @@ class PartlySeen(Failure):
         self.found = tuple(found)
 
 
+def require_seen(launch_id: str | None, places: int, found: Sequence[Any], problems: Sequence[Failure]) -> None:
+    """Raise Failure when `problems` in some of so many places keep `found` from being all of a launch, or of all launches with None.
+
+    A launch is in one place: where something of it was found, the others do not matter.
+    """
+    if problems and launch_id is None and len(problems) < places:
+        raise PartlySeen(problems, found)
+    if problems and (launch_id is None or not found):
+        raise worst(problems)
+
+
 class Market(StrEnum):
     """What capacity a launch may use."""
 

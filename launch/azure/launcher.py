@@ -32,11 +32,11 @@ from launch.azure.request import Ground, Site
 from launch.azure.survey import image_version, regions, survey
 from launch.azure.tries import Tries, Try
 from launch.azure.watch import ConsoleReader, died, seen
-from launch.base import ACCOUNT, REGIONS, CloudOptions, Created, Instance, LaunchSpec, Place, Resource
+from launch.base import ACCOUNT, REGIONS, CloudOptions, Created, Instance, LaunchSpec, Place, Resource, require_seen
 from launch.observe import Consoles, Deaths, Seen
 from launch.side_by_side import in_each
 
-T = TypeVar("T")
+T = TypeVar("T", Instance, Resource)
 
 GROUP = "resource-group"
 """The option of a journal entry that names the resource group, where a launch did not make one for itself."""
@@ -83,6 +83,7 @@ class AzureLauncher:
         self._groups: set[str] = set()
         self._made: dict[str, dict[str, Kind]] = {}
         self._homes: dict[str, str] = {}
+        self._found: dict[str, str] = {}
         self._deaths = Deaths(self._states, died, clock)
         self._consoles = Consoles(ConsoleReader(self._azure, lambda instance: self._group(instance.launch_id)), clock)
         self._scheduled = False
@@ -151,8 +152,7 @@ class AzureLauncher:
         return created
 
     def resources(self, launch_id: str | None = None) -> list[Resource]:
-        found = self._look(launch_id, lambda subscription: list(listing.resources(self._azure, subscription, launch_id)))
-        return [resource for of_subscription in found for resource in of_subscription]
+        return self._look(launch_id, lambda subscription: list(listing.resources(self._azure, subscription, launch_id)))
 
     def delete(self, resources: Sequence[Resource]) -> None:
         problems = removal.remove(self._azure, resources)
@@ -161,8 +161,7 @@ class AzureLauncher:
 
     def instances(self, launch_id: str | None = None) -> list[Instance]:
         group = self._group(launch_id) if launch_id and self._is_known(launch_id) else ""
-        found = self._look(launch_id, lambda subscription: listing.living(self._azure, subscription, launch_id, group))
-        return [instance for of_subscription in found for instance in of_subscription]
+        return self._look(launch_id, lambda subscription: listing.living(self._azure, subscription, launch_id, group))
 
     def console(self, instance: Instance) -> str:
         return self._consoles.read(instance)
@@ -285,15 +284,26 @@ class AzureLauncher:
             raise failure(error, doing="say what runs", place=group) from error
         return [(str(item.name), seen(item)) for item in items]
 
-    def _look(self, launch_id: str | None, work: Callable[[str], T]) -> list[T]:
-        """Ask the subscription of a launch; all that are known when it is not. Raises Failure."""
-        known = (self._homes.get(launch_id) or self._remembered(launch_id).get(ACCOUNT, "")) if launch_id else ""
-        found = []
-        for subscription in (known,) if known else dict.fromkeys((self._azure.subscription, *self._accounts())):
+    def _look(self, launch_id: str | None, work: Callable[[str], list[T]]) -> list[T]:
+        """What `work` finds in the subscription of a launch; in all that are known when it is not.
+
+        Raises Failure; PartlySeen when only some of all could be asked.
+        """
+        known = (
+            (self._homes.get(launch_id) or self._remembered(launch_id).get(ACCOUNT) or self._found.get(launch_id)) if launch_id else None
+        )
+        subscriptions = [known] if known else list(dict.fromkeys((self._azure.subscription, *self._accounts())))
+        found, problems = list[T](), list[Failure]()
+        for subscription in subscriptions:
             try:
-                found.append(work(subscription))
+                of_subscription = work(subscription)
             except AzureError as error:
-                raise failure(error, doing="say what is there", place=f"subscription {subscription}") from error
+                problems.append(failure(error, doing="say what is there", place=f"subscription {subscription}"))
+                continue
+            with self._mutex:
+                self._found |= dict.fromkeys((one.launch_id for one in of_subscription), subscription)
+            found += of_subscription
+        require_seen(launch_id, len(subscriptions), found, problems)
         return found
 
     def _warn(self, text: str) -> None:

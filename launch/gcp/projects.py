@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from goldbake.clouds.failure import Failure, worst
+from goldbake.clouds.failure import Failure
 from goldbake.clouds.gcp.errors import RAISED, failure
 from goldbake.clouds.gcp.session import Gcp
-from launch.base import ACCOUNT, Instance, PartlySeen, Resource
+from launch.base import ACCOUNT, Instance, Resource, require_seen
 
 T = TypeVar("T", Instance, Resource)
 
@@ -37,7 +37,7 @@ class Projects:
     def look(self, launch_id: str | None, work: Callable[[Gcp], list[T]]) -> list[T]:
         """What `work` finds in the project of a launch; in all that are known, when it is not.
 
-        A launch is in one project: where it was found, the others do not matter. Raises Failure; PartlySeen when only some of all could be asked.
+        Raises Failure; PartlySeen when only some of all could be asked.
         """
         known = self._known(launch_id) if launch_id else ""
         projects = [known] if known else list(dict.fromkeys((self.own.project, *self._accounts())))
@@ -50,10 +50,7 @@ class Projects:
                 continue
             self.found((one.launch_id for one in of_project), project)
             found += of_project
-        if problems and launch_id is None and len(problems) < len(projects):
-            raise PartlySeen(problems, found)
-        if problems and not found:
-            raise worst(problems)
+        require_seen(launch_id, len(projects), found, problems)
         return found
 
     def _known(self, launch_id: str) -> str:

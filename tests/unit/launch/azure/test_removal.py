@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from goldbake.clouds.azure.role import ACTIONS
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.errors import GoldbakeError
 from launch import removal, service
-from launch.base import Market, Resource
+from launch.azure.launcher import AzureLauncher
+from launch.base import CloudOptions, Market, PartlySeen, Resource
 from tests.fakes.azure import SUBSCRIPTION
 from tests.fakes.azure import Resource as Stored
 from tests.unit.launch.azure.conftest import ABROAD, GROUP, HOME, KEY, MACHINE, SET, VERSION, Field
@@ -201,6 +203,30 @@ def test_somebody_elses_subscription_is_told(azure_field: Field) -> None:
     azure_field.fake.refuse("AuthorizationFailed", GROUP, method="GET", times=None)
     with pytest.raises(Failure, match="AuthorizationFailed"):
         azure_field.launcher().resources()
+
+
+def test_a_subscription_that_cannot_be_looked_at_does_not_hide_the_others(azure_field: Field) -> None:
+    azure_field.launch("l1")
+    (service.launches(azure_field.paths) / "l1.json").unlink()  # it was launched elsewhere
+    closed = "11111111-2222-3333-4444-555555555555"
+    launcher = AzureLauncher(CloudOptions(), accounts=lambda: [closed], azure=azure_field.azure)
+    for look in (launcher.resources, launcher.instances):
+        with pytest.raises(PartlySeen, match=closed) as caught:
+            look()
+        assert {one.launch_id for one in caught.value.found} == {"l1"}
+    asker = AzureLauncher(CloudOptions(), accounts=lambda: [closed], azure=azure_field.azure)
+    asker.delete(asker.resources("l1"))
+    _until(lambda: azure_field.left() == [])
+    assert asker.resources("l1") == [], "where it was found, it has to be gone"
+    with pytest.raises(Failure, match=closed):
+        launcher.resources("nobodys")
+
+
+def _until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_result_of_a_bake_is_never_listed_and_a_half_one_is_the_bakes(azure_field: Field) -> None:

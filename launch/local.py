@@ -50,9 +50,9 @@ _MASKED = (
 )  # fmt: skip
 """Units that cannot or need not work in a container: address and name server are there before it starts, and the clock is the host's."""
 
-_START_S = 2.0
-_APPEAR_S = 30.0
-"""Longest waits for a container's program, and for its first process: 0.1 s on an idle machine."""
+_START_S = 20.0
+_APPEAR_S = 60.0
+"""Longest waits for a container's program, and for its first process: 0.1 s on an idle machine, seconds where many start at once."""
 _POLITE_S = {Engine.CONTAINER: 8.0, Engine.VM: 20.0}
 """How long a machine whose agent was online may take to shut down; the agent tells the service meanwhile that it goes."""
 
@@ -254,10 +254,14 @@ class LocalLauncher:
 
     def _init(self, folder: Path) -> int:
         """The container's first process. Raises Failure when it does not appear."""
-        began = time.monotonic()
+        began, ran = time.monotonic(), False
         group = notes.group_of(folder)
-        # Slow to start is not the same as never started, or over: then its group is empty.
-        while time.monotonic() - began < (_APPEAR_S if cgroups.has_leader(group) else _START_S):
+        while True:
+            # Slow to start is not the same as never started, or over: then its group is empty.
+            runs = cgroups.has_leader(group)
+            if (ran and not runs) or time.monotonic() - began >= (_APPEAR_S if runs else _START_S):
+                break
+            ran = runs
             if (first := container.first_process(cgroups.processes(group))) is not None:
                 return first
             time.sleep(0.03)

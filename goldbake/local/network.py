@@ -18,7 +18,7 @@ HOST = "10.0.2.2"
 DNS = "10.0.2.3"
 """slirp's name server, which asks the host's."""
 
-_READY_S = 10.0
+_READY_S = 30.0
 
 
 def make_namespace(file: Path) -> None:

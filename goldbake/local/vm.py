@@ -55,7 +55,7 @@ def accelerator() -> str:
             child.stdin.flush()
         except BrokenPipeError:
             return "tcg"
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             if child.poll() is not None:
                 return "tcg"

@@ -126,7 +126,7 @@ class Field(ABC, Generic[F]):
     def launch(self, image: str = "plain", **changes: Any) -> LaunchReport:
         request = LaunchRequest(
             organization=self.azdo.url, pat=Secret(self.azdo.pat), cloud=self.cloud, image=image, ca=self.azdo.ca_path, labels=FAST, ttl=3600,
-            timeout=60, options=CloudOptions(types=(self.kind,)),
+            timeout=300, options=CloudOptions(types=(self.kind,)),
         )  # fmt: skip
         with self.rights(launching=True):
             return service.launch(self.paths, Progress(self.said), replace(request, **changes))
@@ -153,7 +153,7 @@ class Field(ABC, Generic[F]):
         """
         machine = self.world.machine(instance_id)
         own = machine.namespace.stat().st_ino
-        until("it is in its own network", lambda: own == _network(container.first_process(cgroups.processes(machine.group))), 30)
+        until("it is in its own network", lambda: own == _network(container.first_process(cgroups.processes(machine.group))))
         return machine
 
     def agents(self) -> dict[str, str]:
@@ -210,7 +210,7 @@ class Launches:
         field.assert_no_pat()
 
         field.destroy(report.launch_id)
-        until("the container has ended", lambda: not machine.is_running and not machine.root.is_mount(), 30)
+        until("the container has ended", lambda: not machine.is_running and not machine.root.is_mount())
 
     def test_three_agents_come_online_by_one_request(self, field: Field[Any]) -> None:
         field.fake.calls.clear()
@@ -250,13 +250,13 @@ class Launches:
         launch = field.task("--cloud", field.cloud, "--image", "late", "--count", "2", "--instance-type", field.kind)
         task = subprocess.Popen(**launch, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
         try:
-            until("both machines boot", lambda: len(booting()) == 2 or task.poll() is not None, 60)
+            until("both machines boot", lambda: len(booting()) == 2 or task.poll() is not None)
             assert task.poll() is None, task.communicate()
             os.killpg(task.pid, signal.SIGINT)
-            _, said = task.communicate(timeout=120)
+            _, said = task.communicate(timeout=240)
         finally:
             task.kill()
         assert task.returncode == 128 + signal.SIGINT, said.decode()
         assert b"Traceback" not in said, said.decode()
         assert field.azdo.pat.encode() not in said
-        until("the containers have ended", lambda: not any(one.is_running for one in field.world.machines), 30)
+        until("the containers have ended", lambda: not any(one.is_running for one in field.world.machines))

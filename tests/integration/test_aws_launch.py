@@ -85,7 +85,7 @@ def test_an_instance_that_powers_itself_off_is_terminated_and_only_its_agent_is_
     report = field.launch()
     (started,) = report.started
     field.world.machine(started.instance.id).run("systemctl --no-block poweroff")
-    until("the instance is terminated", lambda: field.instances() == {}, 60)
+    until("the instance is terminated", lambda: field.instances() == {})
     assert [one.kind for one in field.fake.held() if one.tags.get("goldbake-launch")] == []
     field.destroy(report.launch_id)
 
@@ -108,7 +108,7 @@ def test_the_metadata_service_of_an_instance_is_version_2_and_one_hop_far(field:
         assert machine.run(f'curl -s -H "X-aws-ec2-metadata-token: {token}" {url}/user-data') == "hello"
         assert machine.run(f'curl -s -H "X-aws-ec2-metadata-token: {token}" {url}/meta-data/instance-id') == name
         assert machine.run(TOKEN.replace("60", "21601")) == "400"
-        until("the guard is loaded", lambda: machine.run("systemctl is-active goldbake-metadata-guard || true") == "active\n", 30)
+        until("the guard is loaded", lambda: machine.run("systemctl is-active goldbake-metadata-guard || true") == "active\n")
         machine.run("nft delete table inet goldbake")  # which would refuse a container's network whatever the hop limit is
         assert _one_hop_further(machine.namespace, tmp_path) == "no answer"
         client.modify_instance_metadata_options(InstanceId=name, HttpPutResponseHopLimit=2)
@@ -117,7 +117,7 @@ def test_the_metadata_service_of_an_instance_is_version_2_and_one_hop_far(field:
         assert machine.run(TOKEN) == "403"
     finally:
         client.terminate_instances(InstanceIds=[name])
-    until("the container has ended", lambda: not machine.is_running, 30)
+    until("the container has ended", lambda: not machine.is_running)
 
 
 def _one_hop_further(namespace: Path, folder: Path) -> str:

@@ -129,7 +129,7 @@ def test_a_machine_that_powers_itself_off_stays_until_it_is_destroyed(field: Sub
     report = field.launch()
     (started,) = report.started
     field.world.machine(started.instance.id).run("systemctl --no-block poweroff")
-    until("the machine is stopped", lambda: field.fake.machine(started.instance.id).power == "stopped", 60)
+    until("the machine is stopped", lambda: field.fake.machine(started.instance.id).power == "stopped")
     (found,) = service.instances(field.paths, [Cloud.AZURE])
     assert (found.id, found.state) == (started.instance.id, "stopped")
     field.destroy(report.launch_id)
@@ -145,7 +145,7 @@ def test_the_first_cloud_with_room_gets_the_launch_and_the_others_keep_nothing(f
                 gcp.capacity[f"us-central1-{zone}", "g2-standard-4", spot] = 0
         types = f"aws:g5.xlarge,gcp:g2-standard-4,azure:{SIZE}"
         task = field.task("--cloud", "aws,gcp,azure", "--image", "plain", "--instance-type", types, "--public-ip", "--json")
-        done = subprocess.run(**task, capture_output=True, text=True, check=False, timeout=180)
+        done = subprocess.run(**task, capture_output=True, text=True, check=False, timeout=240)
         assert done.returncode == 0, done.stderr
         report = json.loads(done.stdout)
         try:

@@ -85,7 +85,7 @@ def test_an_instance_that_powers_itself_off_stays_until_it_is_destroyed(field: P
     report = field.launch()
     (started,) = report.started
     field.world.machine(started.instance.id).run("systemctl --no-block poweroff")
-    until("the instance is terminated", lambda: field.fake.instance(started.instance.id)["status"] == "TERMINATED", 60)
+    until("the instance is terminated", lambda: field.fake.instance(started.instance.id)["status"] == "TERMINATED")
     assert [one.id for one in service.instances(field.paths, [Cloud.GCP])] == [started.instance.id]
     field.destroy(report.launch_id)
 
@@ -96,7 +96,7 @@ def test_a_spot_instance_that_is_taken_back_goes_with_its_disk_and_only_its_agen
     machine = field.world.machine(started.instance.id)
     assert field.fake.instance(started.instance.id)["scheduling"]["provisioningModel"] == "SPOT"
     assert field.fake.preempt(started.instance.id) == "DELETED"
-    until("the container has ended", lambda: not machine.is_running, 30)
+    until("the container has ended", lambda: not machine.is_running)
     assert gcpaccount.left(field.fake.project) == []
     assert list(field.agents()) == [started.agent]
     field.destroy(report.launch_id)
@@ -133,4 +133,4 @@ def test_the_metadata_server_of_an_instance_answers_only_who_says_google(field: 
     finally:
         gone = client.delete_unary(project=gcp.project, zone=zone, instance="goldbake-by-hand")
         finished(gcp, gone, doing="its end", patience=60)
-    until("the container has ended", lambda: not machine.is_running, 30)
+    until("the container has ended", lambda: not machine.is_running)

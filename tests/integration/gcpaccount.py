@@ -49,8 +49,9 @@ def left(project: str, *, images: bool = False, label: str = "", value: str = ""
     found = {f"instance {name}" for text in (wanted, named) for name in everywhere(compute_v1.InstancesClient, "instances", text)}
     found |= {f"disk {name}" for text in (wanted, named) for name in everywhere(compute_v1.DisksClient, "disks", text)}
     found |= {f"address {name}" for name in everywhere(compute_v1.AddressesClient, "addresses", named)}
-    firewalls = gcp.client(compute_v1.FirewallsClient).list(request={"project": project, "filter": named})
-    found |= {f"firewall {one.name}" for one in firewalls}
+    if named != wanted:  # a list of firewall rules by label is refused
+        firewalls = gcp.client(compute_v1.FirewallsClient).list(request={"project": project, "filter": named})
+        found |= {f"firewall {one.name}" for one in firewalls}
     if images:
         kept = gcp.client(compute_v1.ImagesClient).list(request={"project": project, "filter": wanted})
         found |= {f"image {one.name}" for one in kept}

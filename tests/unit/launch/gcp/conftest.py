@@ -90,7 +90,7 @@ def gcp_field(fake_gcp: FakeGcp, account: Gcp, tmp_path: Path) -> Field:
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch, short_waits: None) -> None:
     """Neither the SDK nor we wait between two attempts."""
-    monkeypatch.setattr(session, "_AGAIN", retry.Retry(predicate=session._may_pass, initial=0.001, maximum=0.001, timeout=0.05))
+    monkeypatch.setattr(session, "_AGAIN", retry.Retry(predicate=session._may_pass, initial=0.001, maximum=0.001, timeout=2.0))
 
 
 def record(paths: Paths, *, checked: bool = True) -> ImageRecord:

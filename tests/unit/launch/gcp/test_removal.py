@@ -107,7 +107,7 @@ def test_a_stopping_instance_is_going_only_when_its_end_was_asked_for(gcp_field:
     gcp_field.fake.instance("goldbake-l1-1")["status"] = "STOPPING"  # its guest is shutting down: it will stay
     (instance,) = (found for found in launcher.resources("l1") if found.kind == "instance")
     assert not instance.going
-    gcp_field.fake.book.operation_s = 9
+    gcp_field.fake.book.operation_s = 600
     launcher.delete([instance])
     (still,) = (found for found in launcher.resources("l1") if found.kind == "instance")
     assert still.going

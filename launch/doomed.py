@@ -62,6 +62,8 @@ class RemovalReport:
     left: list[str] = field(default_factory=list)
     agents_left: dict[str, str] = field(default_factory=dict)
     launches: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+    """Those of `launches` of which something is left."""
     hints: list[str] = field(default_factory=list)
     """What lets things be removed that a cloud would not remove."""
     unseen: list[str] = field(default_factory=list)
@@ -81,10 +83,11 @@ class RemovalReport:
 
     def require_nothing_left(self) -> None:
         """Raise GoldbakeError that names what is left and how to go on, unless nothing is."""
-        again = "run the same command again: `./inv destroy " + " ".join(f"--launch {launch}" for launch in self.launches[:1]) + " --yes`"
+        again = "run the same command again: " + " and ".join(f"`./inv destroy --launch {launch} --yes`" for launch in self.unfinished[:3])
         if self.left:
             steps = "; ".join([*dict.fromkeys(self.hints), again])
-            raise GoldbakeError(f"{len(self.left)} things could not be removed: {'; '.join(self.left)}", hint=steps)
+            things = "1 thing" if len(self.left) == 1 else f"{len(self.left)} things"
+            raise GoldbakeError(f"{things} could not be removed: {'; '.join(self.left)}", hint=steps)
         if self.agents_left:
             named = "; ".join(f"{name} ({why})" for name, why in self.agents_left.items())
             raise GoldbakeError(f"the machines are gone, and these agents are still registered: {named}", hint=f"set AZP_TOKEN and {again}")

@@ -102,6 +102,7 @@ def carry_out(
                 Removal(doomed, journal, launchers[doomed.cloud], open_directory, progress, report, cautious, clock, pause).run()
         except GoldbakeError as error:
             report.left.append(f"launch {doomed.launch_id}: {error.message}")
+            report.unfinished.append(doomed.launch_id)
         except BaseException:
             progress.warn(f"launch {doomed.launch_id} is only half removed: run `./inv destroy --launch {doomed.launch_id} --yes`")
             raise
@@ -150,12 +151,15 @@ class Removal:
         if entry is not None:
             entry = self._with_agents_of(entry, [*self.doomed.resources, *found])
         if not self._machines(found):
+            self.report.unfinished.append(self.doomed.launch_id)
             return
         if entry is None:
             return
         entry = self.journal.set_state(entry, State.AGENTS_LEFT)
         if self._agents(entry):
             self.journal.remove(entry.launch_id)
+        else:
+            self.report.unfinished.append(entry.launch_id)
 
     def _was_running(self) -> bool:
         return self.doomed.entry is not None and self.doomed.entry.state is State.RUNNING

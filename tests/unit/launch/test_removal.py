@@ -98,7 +98,9 @@ def test_what_the_cloud_refuses_for_good_is_told_once_and_not_asked_for_until_th
     assert said.getvalue().count("l2 may not be deleted") == 1
     with pytest.raises(GoldbakeError, match="4 things could not be removed") as caught:
         report.require_nothing_left()
-    assert caught.value.hint.startswith("unlock it; run the same command again")
+    assert caught.value.hint == "unlock it; run the same command again: `./inv destroy --launch l2 --yes`", (
+        "the one of which something is left"
+    )
 
 
 def test_an_interrupt_ends_all_and_the_next_removal_finishes_them(paths: Paths, shared: _Shared) -> None:

@@ -2,7 +2,8 @@
 
     GoldbakeError          exit 1   something failed
     ├── UsageError         exit 2   a flag or name that cannot be
-    │   └── ConfigError    exit 2   images.yaml or images.lock.yaml is wrong
+    │   ├── ConfigError    exit 2   images.yaml or images.lock.yaml is wrong
+    │   └── NoImageError   exit 2   the image was not baked for this cloud, or is gone from it
     ├── ChecksFailed       exit 3   the image was baked, and its checks are red
     ├── MissingError       exit 4   a tool, permission, credential or pin is missing
     ├── CapacityError      exit 5   no capacity or quota anywhere it was allowed to look
@@ -48,6 +49,10 @@ class UsageError(GoldbakeError):
 
 class ConfigError(UsageError):
     """images.yaml or images.lock.yaml holds something that cannot work; the message has all problems."""
+
+
+class NoImageError(UsageError):
+    """There is nothing to start a machine from in this cloud; another cloud may have it."""
 
 
 class ChecksFailed(GoldbakeError):

@@ -15,7 +15,7 @@ from goldbake.azdo.errors import AzureDevOpsError
 from goldbake.clouds import tags
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.config.model import Cloud
-from goldbake.errors import CapacityError, Exit, GoldbakeError, MissingError, UsageError
+from goldbake.errors import CapacityError, Exit, GoldbakeError, MissingError, NoImageError, UsageError
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from launch import service
@@ -57,7 +57,7 @@ def launch(
         asked, launch_id = clock(), new_id()
         progress.info(f"trying {request.cloud}")
         try:
-            _require_image(paths, request)
+            require_checked(find_image(paths, request), request)
             engine = launchers[request.cloud] if launchers else launcher_for(request.cloud, paths, request.options, request.local)
             named = partial(str, launch_id)
             found = service.launch(paths, progress, request, launcher=engine, directory=directory, new_id=named, now=now, clock=clock)
@@ -85,24 +85,13 @@ def each(request: LaunchRequest, machines: Mapping[Cloud, Machine]) -> tuple[Lau
     return tuple(replace(request, cloud=cloud, **machine) for cloud, machine in machines.items())
 
 
-class _NoImage(UsageError):
-    """A cloud for which nothing is baked: another one may have an image."""
-
-
-def _require_image(paths: Paths, request: LaunchRequest) -> None:
-    try:
-        require_checked(find_image(paths, request), request)
-    except UsageError as error:
-        raise _NoImage(error.message, hint=error.hint) from error
-
-
 def _counts_only_here(error: GoldbakeError) -> bool:
     """Whether another cloud may do what this one refused."""
     if isinstance(error, AzureDevOpsError):
         return False
     if isinstance(error, Failure):
         return error.scope is not Scope.REQUEST
-    return isinstance(error, CapacityError | MissingError | _NoImage)
+    return isinstance(error, CapacityError | MissingError | NoImageError)
 
 
 def _nowhere(errors: Mapping[Cloud, GoldbakeError]) -> GoldbakeError:
@@ -121,5 +110,5 @@ def _code(error: GoldbakeError) -> str:
     """One word for why a cloud was left."""
     if isinstance(error, Failure):
         return error.code
-    names = {CapacityError: "no-capacity", MissingError: "missing", _NoImage: "no-image"}
+    names = {CapacityError: "no-capacity", MissingError: "missing", NoImageError: "no-image"}
     return next((word for kind, word in names.items() if isinstance(error, kind)), "failed")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from goldbake.config.load import load_config
 from goldbake.config.model import Cloud, Image
-from goldbake.errors import GoldbakeError, UsageError
+from goldbake.errors import GoldbakeError, NoImageError
 from goldbake.paths import Paths
 from goldbake.records import ImageRecord, Records
 from launch.request import LaunchRequest
 
 
 def find_image(paths: Paths, request: LaunchRequest) -> ImageRecord:
-    """The newest usable artifact of the image, or exactly the one asked for. Raises UsageError when there is none."""
+    """The newest usable artifact of the image, or exactly the one asked for. Raises NoImageError when there is none."""
     store = Records(paths.records)
     of_cloud = [record for record in store.all() if record.cloud == request.cloud]
     if request.artifact:
@@ -21,7 +21,7 @@ def find_image(paths: Paths, request: LaunchRequest) -> ImageRecord:
         exact = next((record for record in of_cloud if {wanted, request.artifact} & {record.artifact, *record.copies.values()}), None)
         if exact is None or not store.usable(exact):
             known = ", ".join(record.artifact for record in of_cloud[:3])
-            raise UsageError(
+            raise NoImageError(
                 f"{request.artifact} is not recorded as an artifact for {request.cloud}, or was changed",
                 hint=f"recorded: {known}" if known else f"none is recorded; bake one: ./inv bake --cloud {request.cloud}",
             )
@@ -31,14 +31,14 @@ def find_image(paths: Paths, request: LaunchRequest) -> ImageRecord:
     if found is None:
         what = f"image {request.image}" if request.image else "image"
         flag = f" --image {request.image}" if request.image else ""
-        raise UsageError(f"there is no baked {what} for {request.cloud}", hint=f"bake it: ./inv bake --cloud {request.cloud}{flag}")
+        raise NoImageError(f"there is no baked {what} for {request.cloud}", hint=f"bake it: ./inv bake --cloud {request.cloud}{flag}")
     return found
 
 
 def require_checked(record: ImageRecord, request: LaunchRequest) -> None:
-    """Raise UsageError for an image that nobody has looked at, unless it was asked for as it is."""
+    """Raise NoImageError for an image that nobody has looked at, unless it was asked for as it is."""
     if record.checks is None and not request.unchecked:
-        raise UsageError(
+        raise NoImageError(
             f"{record.artifact} was baked without checks",
             hint=f"`./inv check --cloud {record.cloud} --image {record.image}`, or launch it as it is with --unchecked",
         )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
+from goldbake.clouds.aws.resources import is_gone
 from goldbake.clouds.failure import Failure, Scope
-from goldbake.errors import UsageError
+from goldbake.errors import NoImageError, UsageError
 from launch.aws import request as requests
 from launch.aws.network import subnets
 from launch.aws.request import Ground
@@ -37,10 +40,15 @@ def regions(spec: LaunchSpec, options: CloudOptions) -> tuple[str, ...]:
 def survey(ec2: EC2Client, region: str, spec: LaunchSpec, options: CloudOptions, types: Sequence[str]) -> Ground:
     """What one region has for this launch. Raises GoldbakeError when that is not enough."""
     wanted = spec.artifacts[region]
-    image = next(iter(ec2.describe_images(ImageIds=[wanted])["Images"]), None)
+    try:
+        image = next(iter(ec2.describe_images(ImageIds=[wanted])["Images"]), None)
+    except ClientError as error:
+        if not is_gone(error):
+            raise
+        image = None
     if image is None or image.get("State") != "available":
         state = image.get("State", "unknown") if image else "not there"
-        raise UsageError(f"{wanted} in {region} is {state}", hint=f"bake it again: ./inv bake --cloud aws --image {spec.image}")
+        raise NoImageError(f"{wanted} in {region} is {state}", hint=f"bake it again: ./inv bake --cloud aws --image {spec.image}")
     requests.devices(image, options)
     pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": list(types)}]

@@ -14,7 +14,7 @@ from goldbake.clouds.azure.galleries import CONTROLLERS, needs_of, security_of
 from goldbake.clouds.azure.resources import is_gone, parts
 from goldbake.clouds.azure.skus import Sku, skus
 from goldbake.clouds.failure import Failure, Scope
-from goldbake.errors import UsageError
+from goldbake.errors import NoImageError, UsageError
 from launch.azure.request import Ground, ImageVersion, Size
 from launch.base import CloudOptions, LaunchSpec
 
@@ -46,10 +46,10 @@ def image_version(azure: Azure, spec: LaunchSpec) -> ImageVersion:
         found = compute.gallery_image_versions.get(of.group, gallery, definition, version, expand="ReplicationStatus")
     except AzureError as error:
         if is_gone(error):
-            raise UsageError(f"{spec.artifact} is not there any more", hint=again) from error
+            raise NoImageError(f"{spec.artifact} is not there any more", hint=again) from error
         raise failure(error, doing="look at the image", place=gallery) from error
     if (state := word(found.provisioning_state)) != "Succeeded":
-        raise UsageError(f"{spec.artifact} is {state}", hint=again)
+        raise NoImageError(f"{spec.artifact} is {state}", hint=again)
     disk = found.storage_profile.os_disk_image if found.storage_profile else None
     plan = kind.purchase_plan
     wanted = spec.described is not None and spec.described.azure.security == "trusted-launch"
@@ -81,7 +81,7 @@ def regions(spec: LaunchSpec, options: CloudOptions, image: ImageVersion, of_sub
                 hint=f"it has in {', '.join(image.regions) or 'none'}; `azure:` in images.yaml names the regions",
             )
     if not wanted:
-        raise UsageError(
+        raise NoImageError(
             f"{spec.artifact} is ready in no region", hint="wait for its replication, or bake it again: ./inv bake --cloud azure"
         )
     return wanted

@@ -14,7 +14,7 @@ from goldbake.clouds.failure import Failure, Scope
 from goldbake.clouds.gcp.offers import near
 from goldbake.clouds.gcp.resources import GLOBAL
 from goldbake.clouds.gcp.types import MachineType
-from goldbake.errors import Exit, UsageError
+from goldbake.errors import Exit, NoImageError, UsageError
 from launch.base import CloudOptions, LaunchSpec
 from launch.gcp.network import subnet
 from launch.gcp.request import Ground
@@ -60,10 +60,10 @@ def image(gcp: Gcp, spec: LaunchSpec) -> compute_v1.Image:
     try:
         found = gcp.client(compute_v1.ImagesClient).get(project=said[1], image=said[2])
     except NotFound as error:
-        raise UsageError(f"{spec.artifacts[GLOBAL]} is not there", hint=again) from error
+        raise NoImageError(f"{spec.artifacts[GLOBAL]} is not there", hint=again) from error
     if found.status != "READY" or found.deprecated.state in _UNUSABLE:
         state = found.deprecated.state or found.status
-        raise UsageError(f"{spec.artifacts[GLOBAL]} is {state}", hint=again)
+        raise NoImageError(f"{spec.artifacts[GLOBAL]} is {state}", hint=again)
     return found
 
 

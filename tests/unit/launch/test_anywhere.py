@@ -14,7 +14,7 @@ from goldbake import report
 from goldbake.azdo.errors import Kind, azdo_error
 from goldbake.clouds.failure import Failure, Scope
 from goldbake.config.model import Cloud
-from goldbake.errors import CapacityError, Exit, GoldbakeError, MissingError, UsageError
+from goldbake.errors import CapacityError, Exit, GoldbakeError, MissingError, NoImageError, UsageError
 from goldbake.log import Progress
 from goldbake.paths import Paths
 from goldbake.records import Records
@@ -163,6 +163,13 @@ def test_a_cloud_without_an_image_is_left(world: World) -> None:
     found = world.launch()
     assert (found.cloud, found.tried[0].code) == (Cloud.GCP, "no-image")
     assert world.clouds[Cloud.AWS].calls == []
+
+
+def test_a_cloud_whose_image_is_gone_is_left(world: World) -> None:
+    world.clouds[Cloud.AWS].unfit = NoImageError("ami-1 in us-east-1 is not there", hint="bake it again")
+    found = world.launch()
+    assert (found.cloud, found.tried[0].code) == (Cloud.GCP, "no-image")
+    assert "ami-1" in found.tried[0].why
 
 
 def test_a_wrong_flag_is_no_reason_to_go_on(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 from goldbake.clouds.aws.types import CHEAPEST, default_types
 from goldbake.clouds.failure import Failure
 from goldbake.config.model import Gpu
-from goldbake.errors import Exit, UsageError
+from goldbake.errors import Exit, NoImageError, UsageError
 from goldbake.records import Records
 from launch import service
 from launch.base import Market
@@ -155,9 +155,10 @@ def test_what_cannot_be_is_refused_before_anything_is_made(aws_field: Field, opt
 def test_an_image_that_is_gone_is_refused_with_the_bake_command(aws_field: Field) -> None:
     gone = record(aws_field.paths, copies=()).model_copy(update={"artifact": "ami-00000000000000000"})
     Records(aws_field.paths.records).add(gone)
-    with pytest.raises((UsageError, Failure), match="ami-00000000000000000") as caught:
+    with pytest.raises(NoImageError, match="ami-00000000000000000") as caught:
         aws_field.launch()
     assert caught.value.exit_code is Exit.USAGE
+    assert "./inv bake --cloud aws --image gpu-agent" in caught.value.hint
     assert aws_field.fake.actions() == []
 
 

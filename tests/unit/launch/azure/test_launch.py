@@ -14,7 +14,7 @@ from goldbake.clouds.azure.types import CHEAPEST, default_types
 from goldbake.clouds.failure import Failure
 from goldbake.config.azure import AzureSettings
 from goldbake.config.model import Cloud, Gpu
-from goldbake.errors import Exit, MissingError, UsageError
+from goldbake.errors import Exit, MissingError, NoImageError, UsageError
 from launch import service
 from launch.azure import launcher as launcher_of_azure
 from launch.azure.launcher import GROUP as GROUP_OPTION
@@ -263,7 +263,7 @@ def test_a_size_that_the_subscription_may_not_use_is_left_out(azure_field: Field
 
 def test_an_image_that_is_gone_is_refused_with_the_bake_command(azure_field: Field) -> None:
     azure_field.fake.book.drop(VERSION)
-    with pytest.raises(UsageError, match="is not there any more") as caught:
+    with pytest.raises(NoImageError, match="is not there any more") as caught:
         azure_field.launch()
     assert "./inv bake --cloud azure --image gpu-agent" in caught.value.hint
 
@@ -274,7 +274,7 @@ def test_only_regions_whose_replica_is_complete_are_used(azure_field: Field) -> 
     version.memory["replication"][HOME] = "Replicating"
     assert azure_field.launch().started[0].instance.place == f"{ABROAD}-1"
     version.memory["replication"][ABROAD] = "Failed"
-    with pytest.raises(UsageError, match="is ready in no region"):
+    with pytest.raises(NoImageError, match="is ready in no region"):
         azure_field.launch("l2")
 
 

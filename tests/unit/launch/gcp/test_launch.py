@@ -15,7 +15,7 @@ import pytest
 from goldbake.clouds.failure import Failure
 from goldbake.config.load import load_config
 from goldbake.config.model import Cloud
-from goldbake.errors import Exit, MissingError, UsageError
+from goldbake.errors import Exit, MissingError, NoImageError, UsageError
 from launch import flags, service
 from launch.base import CloudOptions, Market
 from launch.gcp import request, survey
@@ -199,7 +199,7 @@ def test_an_image_that_is_deprecated_or_not_ready_is_not_launched(gcp_field: Fie
     image["deprecated"] = {"state": "DEPRECATED"}
     assert gcp_field.launch("l1").started, "it is only old"
     image["deprecated"] = {"state": "OBSOLETE"}
-    with pytest.raises(UsageError, match="is OBSOLETE") as caught:
+    with pytest.raises(NoImageError, match="is OBSOLETE") as caught:
         gcp_field.launch("l2")
     assert "./inv bake --cloud gcp" in caught.value.hint
     del image["deprecated"]
@@ -207,7 +207,7 @@ def test_an_image_that_is_deprecated_or_not_ready_is_not_launched(gcp_field: Fie
     with pytest.raises(UsageError, match="is PENDING"):
         gcp_field.launch("l3")
     del gcp_field.fake.book.tables["images"][NEWEST_NOBLE.id]
-    with pytest.raises(UsageError, match="is not there"):
+    with pytest.raises(NoImageError, match="is not there"):
         gcp_field.launch("l4")
 
 

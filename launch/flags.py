@@ -148,6 +148,9 @@ def machines(clouds: Sequence[Cloud], **given: Unpack[Given]) -> dict[Cloud, Mac
             raise UsageError(f"{flag} means nothing with --cloud {','.join(clouds)}", hint="see `./inv --help launch`")
         strange = [word for word in words_from(str(value)) if word.partition(":")[0] not in clouds] if name in _EACH_ITS_OWN else []
         if strange:
+            if (other := strange[0].partition(":")[0]) in meant:
+                what = f"{flag} {strange[0]} is for {other}, not among --cloud {','.join(clouds)}"
+                raise UsageError(what, hint=f"name {other} in --cloud too, or leave it out")
             some = next(cloud for cloud in clouds if cloud in meant)
             raise UsageError(f"{flag} {strange[0]} does not say for which cloud", hint=f"as {flag} {some}:{strange[0]}")
     found = {}

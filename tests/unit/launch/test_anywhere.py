@@ -304,6 +304,11 @@ def test_what_each_cloud_has_its_own_words_for_says_for_which_it_is(tmp_path: Pa
     [
         (IN_ORDER, {"region": "us-east-1"}, "--region us-east-1 does not say for which cloud"),
         (IN_ORDER, {"zone": "aws:us-east-1a,local:b"}, "--zone local:b does not say"),
+        (
+            (Cloud.AZURE, Cloud.AWS),
+            {"instance_type": "aws:g5.xlarge,gcp:g2-standard-4"},
+            "--instance-type gcp:g2-standard-4 is for gcp, not among",
+        ),
         ((Cloud.AWS, Cloud.GCP), {"resource_group": "x"}, "--resource-group means nothing with --cloud aws,gcp"),
         ((Cloud.AWS, Cloud.GCP), {"engine": "vm"}, "--engine means nothing"),
         ((Cloud.GCP,), {"resource_group": "x"}, "--resource-group means nothing with --cloud gcp"),

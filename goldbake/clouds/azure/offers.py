@@ -43,14 +43,16 @@ def _refused(sku: Sku | None, images: Mapping[str, Needs]) -> str:
         return "is not offered here"
     if sku.restricted:
         return f"this subscription may not use it here ({sku.restricted})"
-    reasons = _unfit(sku, images)
-    return "; ".join(reasons) if len(reasons) == len(images) else ""
+    return "; ".join(_unfit(sku, images)) if all(sku.unfit(needs) for needs in images.values()) else ""
 
 
 def _unfit(sku: Sku, images: Mapping[str, Needs]) -> Sequence[str]:
-    """Why images do not start on a size, one text for each of those."""
-    found = {name: sku.unfit(needs) for name, needs in images.items()}
-    return [f"{why} ({name})" if name else why for name, why in found.items() if why]
+    """Why images do not start on a size, each reason once with those that it is about."""
+    found: dict[str, list[str]] = {}
+    for name, needs in images.items():
+        if why := sku.unfit(needs):
+            found.setdefault(why, []).append(name)
+    return [f"{why} ({', '.join(names)})" if any(names) else why for why, names in found.items()]
 
 
 def _where(sku: Sku | None, images: Mapping[str, Needs]) -> str:

@@ -363,6 +363,12 @@ def test_a_size_that_one_image_of_several_can_start_on_is_good_and_says_for_whic
     assert row.state == f"{V6}: zones 1, 2, 3; needs an image for NVMe disks (old)"
 
 
+def test_what_a_size_lacks_for_several_images_is_told_once(azure: Azure) -> None:
+    _gallery(azure, {"gpu-agent": {}, "old": {}})
+    rows = _look(azure, types=[V6], bakes=[_bake(), _bake(definition="old")], strict=True)
+    assert [row.state for row in failing(rows)] == [f"{V6}: needs an image for NVMe disks (gpu-agent, old)"]
+
+
 def test_a_size_is_held_against_the_image_in_every_region_of_a_launch(azure: Azure) -> None:
     _gallery(azure, {"gpu-agent": {}})
     rows = _look(azure, ["eastus"], [V6], bakes=[_bake()], strict=True)

@@ -216,7 +216,8 @@ def require_fit(rows: Iterable[Finding]) -> None:
     bad = [row for row in rows if row.required and not row.good]
     if bad:
         named = ", ".join(dict.fromkeys(row.what for row in bad))
-        raise MissingError(f"{len(bad)} of the requirements are not met: {named}", hint=bad[0].fix)
+        count = "1 requirement is" if len(bad) == 1 else f"{len(bad)} requirements are"
+        raise MissingError(f"{count} not met: {named}", hint=bad[0].fix)
 
 
 def _program(program: str, package: str) -> Finding:

@@ -45,10 +45,13 @@ def zones(gcp: Gcp, settings: GcpSettings) -> list[tuple[str, str]]:
         offering = offers(gcp, [kind])
     there = sorted(zone for zone in offering if _region(zone) == region)
     if not there:
-        others = ", ".join(sorted({_region(zone) for zone in offering})) or "no region"
-        raise UsageError(
-            f"{kind} is not offered in {region}", hint=f"name another gcp.region or gcp.{key} in images.yaml; it is offered in {others}"
+        others = ", ".join(sorted({_region(zone) for zone in offering}))
+        way = (
+            f"gcp.region or gcp.{key} in images.yaml; it is offered in {others}"
+            if others
+            else f"gcp.{key} in images.yaml; no region offers it"
         )
+        raise UsageError(f"{kind} is not offered in {region}", hint=f"name another {way}")
     if not settings.zones:
         return [(zone, why) for zone in there]
     named = [(zone, "images.yaml names the zone") for zone in settings.zones if zone in there]

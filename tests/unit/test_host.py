@@ -113,4 +113,6 @@ def test_doctor_fails_with_the_first_fix() -> None:
     with pytest.raises(MissingError) as error:
         host.require_fit([Finding("mmdebstrap", "missing", "install it"), Finding("disk", "full", "free it")])
     assert error.value.hint == "install it"
-    assert error.value.message == "2 of the requirements are not met: mmdebstrap, disk"
+    assert error.value.message == "2 requirements are not met: mmdebstrap, disk"
+    with pytest.raises(MissingError, match=r"^1 requirement is not met: disk$"):
+        host.require_fit([Finding("disk", "full", "free it")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -83,6 +84,8 @@ def test_one_that_cannot_be_removed_does_not_hold_up_the_others(paths: Paths, sh
     assert {name.split("-")[-2] for name in shared.names()} == {"l2"}
     assert len(report.left) == 4
     assert "l2 may not be deleted" in said.getvalue()
+    ends = re.findall(r"^remove (\w+) (done|failed)", said.getvalue(), re.MULTILINE)
+    assert sorted(ends) == [("l1", "done"), ("l2", "failed"), ("l3", "done")]
     assert [entry.launch_id for entry in service.entries(paths)] == ["l2"]
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from goldbake import proc
 from goldbake.local import network
+from tests.fakes.http import cut
 
 METADATA = "169.254.169.254"
 """Where every cloud has its metadata service."""
@@ -102,12 +103,12 @@ class Relay:
 
     def stop(self) -> None:
         self._over = True
-        _shut(self._entrance)
+        cut(self._entrance)
         self._thread.join()
         with self._mutex:
             links = list(self._open)
         for link in links:
-            _shut(link)
+            cut(link)
         for thread in self._threads:
             thread.join()
         self._entrance.close()
@@ -133,8 +134,8 @@ class Relay:
                 with self._mutex:
                     self._open |= {near, far}
                 if self._over:  # stopped meanwhile: whoever stops may have looked before
-                    _shut(near)
-                    _shut(far)
+                    cut(near)
+                    cut(far)
                 back = threading.Thread(target=_pump, args=(far, near), name="relay-back", daemon=True)
                 back.start()
                 _pump(near, far)
@@ -154,10 +155,3 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
             link.shutdown(how)
         except OSError:
             pass
-
-
-def _shut(link: socket.socket) -> None:
-    try:
-        link.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass

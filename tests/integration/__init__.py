@@ -3,4 +3,4 @@
 import pytest
 
 # What stands once for several files of tests asserts as well: its assertions say what they compared.
-pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in ("cloudbench", "clouddoctor", "cloudlaunch", "cloudreal")))
+pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in ("cloudbake", "cloudbench", "clouddoctor", "cloudlaunch", "cloudreal")))

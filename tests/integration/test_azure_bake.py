@@ -4,20 +4,13 @@ container that stands for the build VM."""
 from __future__ import annotations
 
 import difflib
-import json
-import os
 import re
-import signal
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azure.mgmt.compute import ComputeManagementClient
-from azure.mgmt.compute import models as compute
-from azure.mgmt.resource.resources import ResourceManagementClient
-from azure.mgmt.resource.resources.models import ResourceGroup
 
 from goldbake.clouds.azure import role
 from goldbake.clouds.azure.resources import parts
@@ -27,19 +20,14 @@ from goldbake.config.model import Cloud
 from goldbake.paths import PROJECT
 from goldbake.records import ImageRecord
 from tests.fakes.azure import SECRET, FakeAzure
-from tests.integration import azureaccount, cloudshop, oldpacker, workshop
-from tests.integration.azureworld import ResourceManager
-from tests.integration.cloudshop import CloudShop
+from tests.integration import azureaccount, cloudbake, cloudshop, oldpacker
+from tests.integration.azureworld import ResourceManager, make_gallery
+from tests.integration.cloudbake import FirstBake, NextBakes
+from tests.integration.cloudworld import NEEDS
 from tests.integration.conftest import BakedImage
-from tests.integration.machines import until
-from tests.integration.world import World, world
+from tests.integration.world import world
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(os.geteuid() != 0, reason="containers and mounts need root"),
-    azureaccount.only_fake,
-]
+pytestmark = [*NEEDS, azureaccount.only_fake]
 
 LOCATION = "eastus"
 BASE = "Debian:debian-12:12-gen2:0.20261102.2277"
@@ -54,17 +42,39 @@ rm -rf /var/lib/cloud /var/lib/waagent
 """
 
 
-@dataclass(frozen=True)
-class Field:
-    """The subscription, its machines, and a copy of ours whose images are for Azure."""
+class Field(cloudbake.Field[FakeAzure]):
+    """A subscription of Azure."""
 
-    fake: FakeAzure
-    world: World
-    shop: CloudShop
+    base = BASE
+    region = LOCATION
+    secret = SECRET
 
-    def version(self, artifact: str) -> compute.GalleryImageVersion:
+    def left(self, *, images: bool = True) -> list[str]:
+        return azureaccount.left(images=images)
+
+    def changes(self) -> list[str]:
+        return self.fake.titles()
+
+    def assert_kept(self, baked: ImageRecord) -> None:
+        assert azureaccount.left(images=True) == [
+            f"Microsoft.Compute/galleries/images/versions agents/{self.shop.image}/{parts(baked.artifact).name}"
+        ]
+        assert azureaccount.left(images=True, tag="goldbake-bake", value="") == []
+        assert baked.copies == {"westeurope": baked.artifact}
+
+    def tags(self, baked: ImageRecord) -> list[Mapping[str, str]]:
+        of = parts(baked.artifact)
+        return [self._versions().get(of.group, *of.names).tags or {}]
+
+    def remove(self, artifact: str) -> None:
         of = parts(artifact)
-        return Azure().client(ComputeManagementClient).gallery_image_versions.get(of.group, *of.names)
+        self._versions().begin_delete(of.group, *of.names).result()
+
+    def assert_building(self) -> None:
+        assert any(one.startswith("group goldbake-bake-") for one in self.left())
+
+    def _versions(self) -> Any:
+        return Azure().client(ComputeManagementClient).gallery_image_versions
 
 
 @pytest.fixture(scope="session")
@@ -87,11 +97,7 @@ def field(baked_image: BakedImage, old_packer: Path, tmp_path_factory: pytest.Te
         for name, value in (told | {"PKR_VAR_ssh_port": str(port), "PKR_VAR_reboot_pause": "1s"}).items():
             patch.setenv(name, value)
         machines.stands_for(BASE.lower(), [folder / "agent", baked_image.root])
-        azure = Azure()
-        azure.client(ResourceManagementClient).resource_groups.create_or_update("images", ResourceGroup(location=LOCATION))
-        azure.client(ComputeManagementClient).galleries.begin_create_or_update(
-            "images", "agents", compute.Gallery(location=LOCATION)
-        ).result()
+        make_gallery("images", "agents", LOCATION)
         # nothing but the role; and what only 1.6.6 makes on the way to a version
         fake.book.granted = [*role.actions([Purpose.BAKE, Purpose.DESTROY]), "Microsoft.Compute/images/write"]
         yield Field(fake, machines, shop)
@@ -103,28 +109,8 @@ def baked(field: Field) -> ImageRecord:
     return field.shop.baked()
 
 
-def test_a_bake_leaves_a_version_and_a_record_and_nothing_else(field: Field, baked: ImageRecord) -> None:
-    assert azureaccount.left() == []
-    assert azureaccount.left(images=True) == [
-        f"Microsoft.Compute/galleries/images/versions agents/{field.shop.image}/{parts(baked.artifact).name}"
-    ]
-    assert azureaccount.left(images=True, tag="goldbake-bake", value="") == []
-    found = field.version(baked.artifact)
-    assert found.tags == {
-        "managed-by": "goldbake",
-        "goldbake-image": field.shop.image,
-        "goldbake-checks": "passed",
-        "goldbake-fingerprint": baked.fingerprint[:32],
-        "goldbake-manifest": baked.sha256[:32],
-    }
-    assert (baked.region, baked.base) == (LOCATION, BASE)
-    assert baked.checks is not None
-    assert (baked.checks.failed, baked.checks.passed > 50) == (0, True)
-    assert baked.copies == {"westeurope": baked.artifact}
-    assert [one.artifact for one in field.shop.records()] == [baked.artifact]
-    manifest = json.loads(Path(baked.manifest).read_text())
-    assert manifest["artifact"] == {"id": baked.artifact, "region": LOCATION}
-    assert any(name.startswith("nvidia-kernel") for name in manifest["packages"])
+class TestFirstBake(FirstBake):
+    """A version in a Compute Gallery."""
 
 
 def test_everything_that_a_bake_made_had_its_tags_from_the_create_call_on(field: Field, baked: ImageRecord) -> None:
@@ -166,42 +152,15 @@ def test_latest_means_the_version_only_once_it_is_checked(field: Field, baked: I
     assert min(finished) > min(deleted), "the check was still going on"
 
 
-def test_the_build_vm_was_restarted_where_images_yaml_says_so(field: Field, baked: ImageRecord) -> None:
-    assert 2 in [machine.boots for machine in field.world.machines]
-
-
-def test_a_second_bake_returns_the_same_record_and_starts_nothing(field: Field, baked: ImageRecord) -> None:
-    field.fake.calls.clear()
-    code, record, said = field.shop.bake()
-    assert code == 0, said
-    assert (record["reused"], record["artifact"]) == (True, baked.artifact)
-    assert field.fake.titles() == []
-
-
 def test_a_version_with_a_red_check_goes_and_the_latest_stays(field: Field, baked: ImageRecord) -> None:
-    field.shop.shop.script("spoil-image", "mkdir /opt/packer-was-here")
-    field.shop.add_image("spoilt", SETTINGS.replace("copies: [{region: westeurope}]", f"definition: {field.shop.image}"), ["spoil-image"])
-    code, _, said = field.shop.bake("spoilt")
-    assert code == 3, said
-    assert "nothing_of_packer_is_left" in said
-    assert azureaccount.left() == []
-    assert len(azureaccount.left(images=True)) == 1
+    field.bake_spoilt(SETTINGS.replace("copies: [{region: westeurope}]", f"definition: {field.shop.image}"))
+    assert field.left(images=False) == []
+    assert len(field.left()) == 1
     assert [one.artifact for one in field.shop.records()] == [baked.artifact]
 
 
-def test_a_version_that_is_gone_is_baked_again_and_ctrl_c_during_that_leaves_nothing(field: Field, baked: ImageRecord) -> None:
-    of = parts(baked.artifact)
-    Azure().client(ComputeManagementClient).gallery_image_versions.begin_delete(of.group, *of.names).result()
-    with field.shop.shop.running("bake", "--cloud", "azure", "--image", field.shop.image) as task:
-        until("the build VM runs scripts", lambda: "configure-apt" in task.said() or task.child.poll() is not None, 240)
-        assert f"{baked.artifact} is not" in task.said()
-        assert any(one.startswith("group goldbake-bake-") for one in azureaccount.left())
-        assert [words for _, words in workshop.commands() if SECRET in words] == []
-        assert task.end(signal.SIGINT, 180) != 0, task.said()
-    assert "Traceback" not in task.said()
-    assert SECRET not in task.said()
-    assert azureaccount.left(images=True) == []
-    assert field.shop.locks() == []
+class TestNextBakes(NextBakes):
+    """On Azure."""
 
 
 def test_the_reduced_template_is_the_whole_one_without_lines_that_are_named() -> None:

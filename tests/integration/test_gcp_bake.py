@@ -3,12 +3,8 @@ instance."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,35 +16,64 @@ from goldbake.clouds.gcp.session import Gcp
 from goldbake.config.model import Cloud
 from goldbake.records import ImageRecord
 from tests.fakes.gcp import NEWEST_DEBIAN, TOKEN, FakeGcp
-from tests.integration import cloudshop, gcpaccount, workshop
-from tests.integration.cloudshop import CloudShop
+from tests.integration import cloudbake, cloudshop, gcpaccount
+from tests.integration.cloudbake import FirstBake, NextBakes
+from tests.integration.cloudworld import NEEDS
 from tests.integration.conftest import BakedImage
 from tests.integration.gcpworld import building
-from tests.integration.machines import until
-from tests.integration.world import World
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(os.geteuid() != 0, reason="containers and mounts need root"),
-    gcpaccount.only_fake,
-]
+pytestmark = [*NEEDS, gcpaccount.only_fake]
 
 MAKING = ("compute.instances.insert", "compute.images.insert", "compute.disks.insert", "compute.firewalls.insert")
 
 
 @dataclass(frozen=True)
-class Field:
-    """The project, its machines, and a copy of ours whose images are for Google Cloud."""
+class Field(cloudbake.Field[FakeGcp]):
+    """A project of Google Cloud."""
 
-    fake: FakeGcp
-    world: World
-    shop: CloudShop
+    base = NEWEST_DEBIAN.id
+    region = "global"
+    secret = TOKEN
+
     patch: pytest.MonkeyPatch
+
+    def left(self, *, images: bool = True) -> list[str]:
+        kept = () if images else ("image",)
+        return [*gcpaccount.left(self.fake.project, images=images), *(str(one) for one in self.fake.held() if one.kind not in kept)]
+
+    def changes(self) -> list[str]:
+        return self.fake.actions()
+
+    def assert_kept(self, baked: ImageRecord) -> None:
+        (image,) = self.fake.held()
+        assert (image.kind, image.state) == ("image", "READY")
+        assert f"projects/{self.fake.project}/global/images/{image.id}" == baked.artifact
+        assert self.newest() == image.id
+
+    def tags(self, baked: ImageRecord) -> list[Mapping[str, str]]:
+        return [one.tags for one in self.fake.held()]
+
+    def more_tags(self, baked: ImageRecord) -> Mapping[str, str]:
+        return {"team": "render"}
+
+    def remove(self, artifact: str) -> None:
+        """And a token takes the place of the key."""
+        gcp = Gcp()
+        gone = gcp.client(compute_v1.ImagesClient).delete_unary(project=gcp.project, image=artifact.rpartition("/")[2])
+        finished(gcp, gone, doing="delete the image", patience=60)
+        self.patch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", TOKEN)
+        self.patch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
+
+    def assert_building(self) -> None:
+        assert {"instance", "disk"} <= {one.kind for one in self.fake.held()}
 
     def made(self, method: str) -> list[Any]:
         """The bodies of calls of a method that were granted, oldest first."""
         return [call.body for call in list(self.fake.calls) if call.method == method and not call.code]
+
+    def newest(self) -> str:
+        """The image that the family stands for."""
+        return Gcp().client(compute_v1.ImagesClient).get_from_family(project=self.fake.project, family=self.shop.image).name
 
 
 @pytest.fixture(scope="module")
@@ -66,28 +91,8 @@ def baked(field: Field) -> ImageRecord:
         return field.shop.baked()
 
 
-def test_a_bake_leaves_an_image_and_a_record_and_nothing_else(field: Field, baked: ImageRecord) -> None:
-    assert gcpaccount.left(field.fake.project) == []
-    (image,) = field.fake.held()
-    assert (image.kind, image.state) == ("image", "READY")
-    assert f"projects/{field.fake.project}/global/images/{image.id}" == baked.artifact
-    assert image.tags == {
-        "managed-by": "goldbake",
-        "goldbake-image": field.shop.image,
-        "goldbake-checks": "passed",
-        "goldbake-fingerprint": baked.fingerprint[:32],
-        "goldbake-manifest": baked.sha256[:32],
-        "team": "render",
-    }
-    assert (baked.region, baked.base) == ("global", NEWEST_DEBIAN.id)
-    assert baked.checks is not None
-    assert (baked.checks.failed, baked.checks.passed > 50) == (0, True)
-    assert [one.artifact for one in field.shop.records()] == [baked.artifact]
-    manifest = json.loads(Path(baked.manifest).read_text())
-    assert manifest["artifact"] == {"id": baked.artifact, "region": "global"}
-    assert any(name.startswith("nvidia-kernel") for name in manifest["packages"])
-    found = Gcp().client(compute_v1.ImagesClient).get_from_family(project=field.fake.project, family=field.shop.image)
-    assert found.name == image.id
+class TestFirstBake(FirstBake):
+    """An image of Compute Engine."""
 
 
 def test_everything_that_a_bake_made_had_its_labels_from_the_create_call_on(field: Field, baked: ImageRecord) -> None:
@@ -124,49 +129,17 @@ def test_machines_of_a_bake_have_no_account_of_google_and_an_end_of_their_own(fi
     assert check["disks"][0]["initializeParams"]["sourceImage"].endswith(baked.artifact)
 
 
-def test_the_build_instance_was_restarted_where_images_yaml_says_so(field: Field, baked: ImageRecord) -> None:
-    assert 2 in [machine.boots for machine in field.world.machines]
-
-
-def test_a_second_bake_returns_the_same_record_and_starts_nothing(field: Field, baked: ImageRecord) -> None:
-    field.fake.calls.clear()
-    code, record, said = field.shop.bake()
-    assert code == 0, said
-    assert (record["reused"], record["artifact"]) == (True, baked.artifact)
-    assert field.fake.actions() == []
-
-
 def test_an_image_with_a_red_check_goes_and_the_family_stays_as_it_was(field: Field, baked: ImageRecord) -> None:
-    field.shop.shop.script("spoil-image", "mkdir /opt/packer-was-here")
-    field.shop.add_image("spoilt", "{region: us-central1, family: gcp-distro}", ["spoil-image"])
     with gcpaccount.least_rights(field.fake, Purpose.BAKE, Purpose.DESTROY):
-        code, _, said = field.shop.bake("spoilt")
-    assert code == 3, said
-    assert "nothing_of_packer_is_left" in said
-    assert gcpaccount.left(field.fake.project) == []
+        field.bake_spoilt("{region: us-central1, family: gcp-distro}")
+    assert field.left(images=False) == []
     assert [one.kind for one in field.fake.held()] == ["image"]
-    found = Gcp().client(compute_v1.ImagesClient).get_from_family(project=field.fake.project, family=field.shop.image)
-    assert baked.artifact.endswith(f"/{found.name}")
+    assert baked.artifact.endswith(f"/{field.newest()}")
     assert [one.artifact for one in field.shop.records()] == [baked.artifact]
 
 
-def test_an_image_that_is_gone_is_baked_again_and_ctrl_c_during_that_leaves_nothing(field: Field, baked: ImageRecord) -> None:
-    gcp = Gcp()
-    gone = gcp.client(compute_v1.ImagesClient).delete_unary(project=gcp.project, image=baked.artifact.rpartition("/")[2])
-    finished(gcp, gone, doing="delete the image", patience=60)
-    field.patch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", TOKEN)
-    field.patch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
-    with field.shop.shop.running("bake", "--cloud", "gcp", "--image", field.shop.image) as task:
-        until("the build instance runs scripts", lambda: "configure-apt" in task.said() or task.child.poll() is not None, 240)
-        assert f"{baked.artifact} is not" in task.said()
-        assert {"instance", "disk"} <= {one.kind for one in field.fake.held()}
-        assert [words for _, words in workshop.commands() if TOKEN in words] == []
-        assert task.end(signal.SIGINT, 120) != 0, task.said()
-    assert "Traceback" not in task.said()
-    assert TOKEN not in task.said()
-    assert gcpaccount.left(gcp.project) == []
-    assert [str(one) for one in field.fake.held()] == []
-    assert field.shop.locks() == []
+class TestNextBakes(NextBakes):
+    """On Compute Engine."""
 
 
 def test_no_key_and_no_token_is_in_what_bakes_left_on_this_machine(field: Field, baked: ImageRecord) -> None:

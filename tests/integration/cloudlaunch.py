@@ -23,7 +23,6 @@ import pytest
 
 from goldbake.clouds.failure import Failure
 from goldbake.config.model import Cloud
-from goldbake.local import cgroups, container
 from goldbake.log import Progress
 from goldbake.paths import PROJECT, Paths
 from goldbake.records import Checks, ImageRecord, Records
@@ -147,15 +146,6 @@ class Field(ABC, Generic[F]):
 
     # --- what tests look at
 
-    def machine(self, instance_id: str) -> Machine:
-        """The machine of an instance that only begins: until nspawn has put its first process into the network of the machine, that process is in
-        ours, and so is what a test runs beside it.
-        """
-        machine = self.world.machine(instance_id)
-        own = machine.namespace.stat().st_ino
-        until("it is in its own network", lambda: own == _network(container.first_process(cgroups.processes(machine.group))))
-        return machine
-
     def agents(self) -> dict[str, str]:
         return {agent["name"]: agent["status"] for agent in self.azdo.state()["agents"]}
 
@@ -175,14 +165,6 @@ class Field(ABC, Generic[F]):
         assert self.left() == []
         assert self.agents() == {}
         assert service.entries(self.paths) == []
-
-
-def _network(pid: int | None) -> int:
-    """Which network namespace a process is in; 0: it has ended."""
-    try:
-        return Path(f"/proc/{pid}/ns/net").stat().st_ino
-    except OSError:
-        return 0
 
 
 @contextmanager

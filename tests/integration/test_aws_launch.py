@@ -100,7 +100,7 @@ def test_the_metadata_service_of_an_instance_is_version_2_and_one_hop_far(field:
     ]
     name = made["InstanceId"]
     try:
-        machine = field.machine(name)
+        machine = field.world.machine(name)
         url = "http://169.254.169.254/latest"
         assert machine.run(f"curl -s -o /dev/null -w '%{{http_code}}' {url}/user-data") == "401"
         assert machine.run(TOKEN) == "200"

@@ -116,7 +116,7 @@ def test_the_metadata_server_of_an_instance_answers_only_who_says_google(field: 
     client = gcp.client(compute_v1.InstancesClient)
     finished(gcp, client.insert_unary(project=gcp.project, zone=zone, instance_resource=body), doing="an instance", patience=60)
     try:
-        machine = field.machine("goldbake-by-hand")
+        machine = field.world.machine("goldbake-by-hand")
         root = USER_DATA.partition("instance/")[0]
         assert machine.run(f"{STATUS} {USER_DATA}") == "403"
         assert machine.run(f"{STATUS} {GOOGLE} -H 'X-Forwarded-For: 10.0.0.1' {USER_DATA}") == "403"

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Protocol
 
 from goldbake import host
-from goldbake.local import cgroups, container
 from goldbake.log import Progress
 from tests.integration.worldmachine import Disk, Login, Machine, Service
 from tests.integration.worldnet import Relay, listener, within
@@ -103,11 +102,11 @@ class World:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def machine(self, instance_id: str, timeout: float = 120) -> Machine:
-        """The machine of an instance, once its first process runs."""
+        """The machine of an instance, once it is by itself."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             machine = self._newest(instance_id)
-            if machine is not None and container.first_process(cgroups.processes(machine.group)) is not None:
+            if machine is not None and machine.is_by_itself:
                 return machine
             time.sleep(0.02)
         raise AssertionError(f"{instance_id} did not start: {self.problems}")

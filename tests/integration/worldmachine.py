@@ -148,6 +148,15 @@ class Machine:
     def is_running(self) -> bool:
         return cgroups.has_leader(self.group)
 
+    @property
+    def is_by_itself(self) -> bool:
+        """Its first process runs, in its own network: until nspawn has put it there it is in ours, and so is what a test runs beside it."""
+        first = container.first_process(cgroups.processes(self.group))
+        try:
+            return first is not None and Path(f"/proc/{first}/ns/net").stat().st_ino == self.namespace.stat().st_ino
+        except OSError:  # it ended
+            return False
+
     def run(self, script: str, timeout: float = 60) -> str:
         """Run bash text as root inside; its output."""
         pid = container.first_process(cgroups.processes(self.group))

@@ -43,6 +43,7 @@ GENERIC = _WRAPPING | {"BadRequest", "Conflict", "Forbidden", "NotFound", "Resou
 _ACTION = re.compile(r"perform action(?:\(s\))? '(?P<action>[^']+)' (?:over|on the linked) scope(?:\(s\))? '(?P<scope>[^']+)'")
 _SUBSCRIPTION = re.compile(r"/subscriptions/[^/]+")
 _WHO = re.compile(r"object id '(?P<who>[^']+)'")
+_LOCKED = re.compile(r"scope\(s\) are locked: '/subscriptions/[^/']+/resourceGroups/(?P<group>[^/']+)", re.IGNORECASE)
 _PROVIDER = re.compile(r"namespace '(?P<provider>[\w.]+)'")
 _POLICIES = re.compile(r"Policy identifiers?: '(?P<found>\[.*\])'", re.DOTALL)
 _NOISE = re.compile(
@@ -166,7 +167,7 @@ def _values(told: Said, place: str) -> dict[str, str]:
     region = re.match(r"[a-z0-9]+", place)
     values = {"region": region[0] if region else "REGION", "action": "this", "scope": "the subscription", "who": "OBJECT-ID"}
     values |= {"provider": "NAMESPACE", "policy": "of the organization", "assignment": "in Azure's words"}
-    for pattern in (_ACTION, _WHO, _PROVIDER):
+    for pattern in (_ACTION, _WHO, _LOCKED, _PROVIDER):
         if (match := pattern.search(told.words)) is not None:
             values |= match.groupdict()
     of = _SUBSCRIPTION.match(values["scope"])  # what the scope names may not be there yet: a role is given above it

@@ -1,7 +1,7 @@
 """The codes of Azure about capacity, quotas and machines that do not come up: how far each reaches, what it means, what to do.
 
-`{region}`, `{action}`, `{scope}`, `{subscription}`, `{who}`, `{provider}`, `{policy}` and `{assignment}` in a text stand for what the refusal is about. `errors.py` puts the tables
-together, docs/reference/errors-azure.md is made of them.
+`{region}`, `{action}`, `{scope}`, `{subscription}`, `{group}`, `{who}`, `{provider}`, `{policy}` and `{assignment}` in a text stand for what
+the refusal is about. `errors.py` puts the tables together, docs/reference/errors-azure.md is made of them.
 """
 
 from __future__ import annotations

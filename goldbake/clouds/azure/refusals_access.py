@@ -207,7 +207,7 @@ SUBSCRIPTION = (
         (
             "ScopeLocked",
             "A lock on the resource or its group forbids this.",
-            "`az lock list --resource-group GROUP` shows it; those who made it can delete it",
+            "`az lock list --resource-group {group}` shows it; those who made it can delete it",
         ),
         exit_code=Exit.FAILED,
     ),

@@ -125,7 +125,7 @@ class Azure:
         try:
             token = self.credential.get_token(SCOPE).token
         except AzureError as error:
-            raise failure(error, doing="sign in", place="Azure") from error
+            raise failure(error, doing="get a token", place="Azure") from error
         return _claims(token)
 
     def _made(self, kind: type[T], subscription: str) -> T:

@@ -351,6 +351,13 @@ def test_an_expired_secret_is_told_with_the_command_for_a_new_one(error: AzureEr
     assert "az ad app credential reset" in found.hint
 
 
+def test_a_lock_is_found_by_the_command_of_the_hint() -> None:
+    group = "/subscriptions/22222222-0000-0000-0000-000000000000/resourceGroups/goldbake-l1"
+    words = f"The scope '{group}' cannot perform delete operation because following scope(s) are locked: '{group}'. Please remove the lock and try again."
+    found = _failure(with_body(409, {"error": {"code": "ScopeLocked", "message": words}}))
+    assert found.hint.startswith("`az lock list --resource-group goldbake-l1` shows it")
+
+
 def test_an_unknown_code_of_the_directory_is_about_credentials_all_the_same() -> None:
     found = _failure(ClientAuthenticationError(message="Authentication failed: AADSTS999999: Something new."))
     assert (found.code, found.scope, found.exit_code) == ("AADSTS999999", Scope.ACCOUNT, Exit.MISSING)

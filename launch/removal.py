@@ -100,7 +100,7 @@ def carry_out(
                 raise _Interrupted
             with journal.locked(doomed.launch_id), progress.stage(f"remove {doomed.launch_id}"):
                 Removal(doomed, journal, launchers[doomed.cloud], open_directory, progress, report, cautious, clock, pause).run()
-        except _Left:
+        except Left:
             report.unfinished.append(doomed.launch_id)
         except GoldbakeError as error:
             report.left.append(f"launch {doomed.launch_id}: {error.message}")
@@ -130,7 +130,7 @@ class _Interrupted(Exception):
     """The person has had enough; what is not removed yet stays for the next time."""
 
 
-class _Left(Exception):
+class Left(Exception):
     """Something of a launch is still there, and the report says what."""
 
 
@@ -150,7 +150,7 @@ class Removal:
     told: set[str] = field(default_factory=set)
 
     def run(self) -> None:
-        """Raises _Left, or what the cloud, the journal or the pool raise."""
+        """Raises Left, or what the cloud, the journal or the pool raise."""
         entry = self.journal.read(self.doomed.launch_id)
         if self.cautious and entry is not None and entry.state is State.RUNNING and not self._was_running():
             return  # it was being created when the plan was made, and has come up since
@@ -158,12 +158,12 @@ class Removal:
         if entry is not None:
             entry = self._with_agents_of(entry, [*self.doomed.resources, *found])
         if not self._machines(found):
-            raise _Left
+            raise Left
         if entry is None:
             return
         entry = self.journal.set_state(entry, State.AGENTS_LEFT)
         if not self._agents(entry):
-            raise _Left
+            raise Left
         self.journal.remove(entry.launch_id)
 
     def _was_running(self) -> bool:

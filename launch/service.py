@@ -300,6 +300,8 @@ def _remove_all(
                 clock=time.monotonic,
                 sleep=time.sleep,
             ).run()
+    except removal.Left:
+        pass  # told below
     except BaseException as second:
         progress.warn(f"launch {entry.launch_id} may have left something behind ({type(second).__name__}); {how}")
         if not isinstance(second, Exception) or not isinstance(error, GoldbakeError):
@@ -307,7 +309,8 @@ def _remove_all(
     left = report.left + [f"agent {name} ({why})" for name, why in report.agents_left.items()]
     if not left:
         return
-    text = f"{len(left)} things of launch {entry.launch_id} are left: {'; '.join(left)}"
+    count = "1 thing" if len(left) == 1 else f"{len(left)} things"
+    text = f"{count} of launch {entry.launch_id} could not be removed: {'; '.join(left)}"
     if isinstance(error, GoldbakeError):
         error.message += f"; {text}"
         error.args = (error.message,)

@@ -185,8 +185,10 @@ def test_what_cannot_be_deleted_is_named_with_the_command(paths: Paths, tmp_path
 
     cloud = FolderCloud(tmp_path / "cloud", fault=fault)
     cloud.removal_s = 0.2
-    with pytest.raises(Failure, match=r"it is protected; 3 things of launch l1 are left: .*volume vol-i-l1-1") as caught:
-        run_launch(paths, cloud, request_)
+    with pytest.raises(Failure, match=r"it is protected; 3 things of launch l1 could not be removed: .*volume vol-i-l1-1") as caught:
+        run_launch(paths, cloud, request_, progress=Progress(said := io.StringIO()))
+    assert "removing what launch l1 has made failed" in said.getvalue()
+    assert "may have left something" not in said.getvalue(), "it is told what"
     assert caught.value.hint == "`./inv destroy --launch l1 --yes` removes it"
     (entry,) = service.entries(paths)
     assert entry.state is State.REMOVING

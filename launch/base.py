@@ -217,7 +217,7 @@ class Launcher(Protocol):
         """
 
     def resources(self, launch_id: str | None = None) -> list[Resource]:
-        """Everything with our tags that exists now, of one launch or of all. Raises PartlySeen where only some places could be asked for all."""
+        """Everything with our tags that exists now, of one launch or of all. Raises PartlySeen where only some places could be asked."""
 
     def delete(self, resources: Sequence[Resource]) -> None:
         """Ask for the end of these, in the order in which that works; what is gone already is fine. Raises Failure for what it cannot

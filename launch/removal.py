@@ -46,7 +46,9 @@ def plan_destroy(
     A failure to look at a cloud that is not in `named`, or at a part of one, is part of the plan; without `named` every failure is raised.
     """
     if launch_id is not None and (entry := journal.read(launch_id)) is not None and entry.cloud in launchers:
-        return RemovalPlan((Doomed(launch_id, entry.cloud, "asked for", tuple(launchers[entry.cloud].resources(launch_id)), entry),))
+        resources, part = _seen(launchers[entry.cloud], launch_id)
+        doomed = Doomed(launch_id, entry.cloud, "asked for", tuple(resources), entry)
+        return RemovalPlan((doomed,), unseen=(_in_part(entry.cloud, part),) if part else ())
     known, unseen, refused = _known(journal, launchers, named)
     if launch_id is not None and launch_id not in known:
         raise UsageError(f"there is no launch {launch_id}", hint="; ".join((_choice(known), *unseen)))
@@ -154,10 +156,10 @@ class Removal:
         entry = self.journal.read(self.doomed.launch_id)
         if self.cautious and entry is not None and entry.state is State.RUNNING and not self._was_running():
             return  # it was being created when the plan was made, and has come up since
-        found = self.launcher.resources(self.doomed.launch_id)
+        seen = _seen(self.launcher, self.doomed.launch_id)
         if entry is not None:
-            entry = self._with_agents_of(entry, [*self.doomed.resources, *found])
-        if not self._machines(found):
+            entry = self._with_agents_of(entry, [*self.doomed.resources, *seen[0]])
+        if not self._machines(*seen):
             raise Left
         if entry is None:
             return
@@ -177,8 +179,11 @@ class Removal:
                 known[resource.instance_id] = agent_name(entry.prefix, resource.instance_id)
         return self.journal.set_state(replace(entry, instances=known), State.REMOVING)
 
-    def _machines(self, found: Sequence[Resource]) -> bool:
-        """Delete and list again until the list is empty, the time is over, or the cloud refuses for good and nothing changes any more."""
+    def _machines(self, found: Sequence[Resource], part: PartlySeen | None) -> bool:
+        """Delete and list again until the list is empty, the time is over, or the cloud refuses for good and nothing changes any more.
+
+        What is where nobody could look may still be there: then this is not the end of the launch, whatever else of it is gone.
+        """
         deadline, pause, seen = self.clock() + self.launcher.removal_s, 0.0, dict[str, None]()
         hopeless, last = 0.0, found[:0]
         while found:
@@ -195,11 +200,14 @@ class Removal:
             if pause:
                 self.sleep(pause)
             pause = min(pause * 2 or 0.1, 5.0)
-            found = self.launcher.resources(self.doomed.launch_id)
+            found, part = _seen(self.launcher, self.doomed.launch_id)
         left = [str(resource) for resource in found]
         self.report.removed += [text for text in seen if text not in left]
         self.report.left += left
-        return not found
+        if part is not None:
+            self.report.left.append(f"what launch {self.doomed.launch_id} may have elsewhere: {part.message}")
+            self.report.hints += [part.hint] if part.hint else []
+        return not found and part is None
 
     def _delete(self, resources: Sequence[Resource]) -> Failure | None:
         """Ask the cloud for the end of all; returns why it refuses for good, which is told once."""
@@ -264,6 +272,18 @@ class Removal:
         return ""
 
 
+def _seen(launcher: Launcher, launch_id: str | None = None) -> tuple[Sequence[Resource], PartlySeen | None]:
+    """What there is, and why it may not be all. Raises GoldbakeError where nothing could be looked at."""
+    try:
+        return launcher.resources(launch_id), None
+    except PartlySeen as part:
+        return part.found, part
+
+
+def _in_part(cloud: Cloud, part: PartlySeen) -> str:
+    return f"{cloud} was looked at in part: {part.message}"
+
+
 def _known(
     journal: Journal, launchers: Mapping[Cloud, Launcher], named: Collection[Cloud] | None
 ) -> tuple[dict[str, Doomed], tuple[str, ...], tuple[GoldbakeError, ...]]:
@@ -276,18 +296,16 @@ def _known(
     unseen, refused = list[str](), list[GoldbakeError]()
     for cloud, launcher in launchers.items():
         insisted = named is None or cloud in named
-        resources: Sequence[Resource]
         try:
-            resources = launcher.resources()
-        except PartlySeen as part:
-            resources = part.found
-            unseen.append(f"{cloud} was looked at in part: {part.message}")
-            refused += [part] if insisted else []
+            resources, part = _seen(launcher)
         except GoldbakeError as error:
             if insisted:
                 raise
             unseen.append(f"{cloud} was not looked at: {error.message}")
             continue
+        if part is not None:
+            unseen.append(_in_part(cloud, part))
+            refused += [part] if insisted else []
         for resource in resources:
             found.setdefault(resource.launch_id, []).append(resource)
             clouds.setdefault(resource.launch_id, cloud)

@@ -174,7 +174,7 @@ def listed(
             if cloud in looked.named:
                 raise
             progress.warn(f"{cloud} was not looked at: {error.message}")
-    return sorted(found, key=lambda instance: (instance.created, instance.number)), refused
+    return sorted(found, key=lambda instance: (instance.created, instance.launch_id, instance.number)), refused
 
 
 def plan_destroy(

@@ -34,7 +34,7 @@ from launch.aws.network import Groups
 from launch.aws.request import Ground
 from launch.aws.survey import regions, survey
 from launch.aws.watch import ConsoleReader, died
-from launch.base import REGIONS, CloudOptions, Created, Instance, LaunchSpec, Place, Resource
+from launch.base import REGIONS, CloudOptions, Created, Instance, LaunchSpec, PartlySeen, Place, Resource
 from launch.journal import launch_of
 from launch.observe import Consoles, Deaths, Seen
 from launch.side_by_side import in_each
@@ -138,8 +138,7 @@ class AwsLauncher:
         return Created(tuple(self._with_reach(spec, instance) for instance in made))
 
     def resources(self, launch_id: str | None = None) -> list[Resource]:
-        found = self._look(launch_id, lambda ec2, region: list(listing.resources(ec2, region, launch_id)))
-        return [resource for of_region in found for resource in of_region]
+        return _whole(*self._look(launch_id, lambda ec2, region: list(listing.resources(ec2, region, launch_id))))
 
     def delete(self, resources: Sequence[Resource]) -> None:
         by_region: dict[str, list[Resource]] = {}
@@ -156,14 +155,14 @@ class AwsLauncher:
             raise worst(problems)
 
     def instances(self, launch_id: str | None = None) -> list[Instance]:
-        found = self._look(launch_id, lambda ec2, region: list(self._living(ec2, region, launch_id)))
+        found, unseen = self._look(launch_id, lambda ec2, region: list(self._living(ec2, region, launch_id)))
         numbered: dict[str, int] = {}
         result = []
-        for item, region in sorted((pair for of_region in found for pair in of_region), key=lambda pair: _age(pair[0])):
+        for item, region in sorted(found, key=lambda pair: _age(pair[0])):
             launch = launch_of(tags_of(item))
             numbered[launch] = numbered.get(launch, 0) + 1
             result.append(listing.instance(item, region, numbered[launch]))
-        return result
+        return _whole(result, unseen)
 
     def console(self, instance: Instance) -> str:
         return self._consoles.read(instance)
@@ -271,18 +270,24 @@ class AwsLauncher:
                 yield item, region
 
     def _states(self, launch_id: str) -> Iterable[tuple[str, Seen]]:
-        found = self._look(launch_id, lambda ec2, region: [_seen(item) for item in listing.instances(ec2, region, launch_id)])
-        return [pair for of_region in found for pair in of_region]
+        return _whole(*self._look(launch_id, lambda ec2, region: [_seen(item) for item in listing.instances(ec2, region, launch_id)]))
 
-    def _look(self, launch_id: str | None, work: Callable[[EC2Client, str], T]) -> list[T]:
-        """Ask the regions of a launch; all regions when they are not known. Raises Failure."""
+    def _look(self, launch_id: str | None, work: Callable[[EC2Client, str], list[T]]) -> tuple[list[T], list[Failure]]:
+        """Ask the regions of a launch; all regions when they are not known. What they have, and why some could not be asked.
+
+        Raises Failure where none could.
+        """
         known = (self._used.get(launch_id) or tuple(self._regions_of(launch_id))) if launch_id else ()
-        found = self._over(known or self._all_regions(), work)
-        problems = [result for _, result in found if isinstance(result, GoldbakeError)]
-        closed = [problem for problem in problems if not known and isinstance(problem, Failure) and problem.code in _CLOSED]
-        if len(problems) > len(closed) or (problems and len(problems) == len(found)):
-            raise next(problem for problem in problems if problem not in closed or len(problems) == len(found))
-        return [result for _, result in found if not isinstance(result, GoldbakeError)]
+        asked = self._over(known or self._all_regions(), work)
+        found = [one for _, result in asked if not isinstance(result, GoldbakeError) for one in result]
+        problems = [result for _, result in asked if isinstance(result, GoldbakeError)]
+        unseen = []
+        for problem in problems:
+            if len(problems) == len(asked) or not isinstance(problem, Failure):
+                raise problem
+            if known or problem.code not in _CLOSED:
+                unseen.append(problem)
+        return found, unseen
 
     def _all_regions(self) -> tuple[str, ...]:
         with self._mutex:
@@ -300,6 +305,13 @@ class AwsLauncher:
                 raise failure(error, doing="say what is there", region=region) from error
 
         return in_each(regions, one, at_once=_AT_ONCE)
+
+
+def _whole(found: list[T], unseen: Sequence[Failure]) -> list[T]:
+    """What was found, unless a region was not seen: a launch, too, may have something in each. Raises PartlySeen."""
+    if unseen:
+        raise PartlySeen(unseen, found)
+    return found
 
 
 def _region(instance: Instance) -> str:

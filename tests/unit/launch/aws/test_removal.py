@@ -9,6 +9,8 @@ import pytest
 
 from goldbake.clouds.aws.policy import actions
 from goldbake.clouds.failure import Failure, Scope
+from goldbake.config.model import Cloud
+from goldbake.errors import GoldbakeError
 from launch import service
 from launch.aws import removal
 from launch.base import Market, Resource
@@ -173,6 +175,33 @@ def test_a_region_that_a_policy_forbids_is_passed_over_and_a_forbidden_account_i
     aws_field.fake.refuse("UnauthorizedOperation", region=HOME, times=None)
     with pytest.raises(Failure, match="UnauthorizedOperation"):
         aws_field.launcher().instances()
+
+
+def test_a_region_that_cannot_be_looked_at_does_not_hide_the_others(aws_field: Field) -> None:
+    aws_field.launch("l1")
+    aws_field.launch("l2", count=2, ttl=600)
+    aws_field.fake.refuse("PendingVerification", region=ABROAD, times=None)
+    launchers = {Cloud.AWS: aws_field.launcher()}
+    found, refused = service.listed(aws_field.paths, [Cloud.AWS], launchers=launchers)
+    assert [(one.launch_id, one.number) for one in found] == [("l1", 1), ("l2", 1), ("l2", 2)]
+    (error,) = refused
+    assert ABROAD in error.message
+    reaped = aws_field.plan_reap(now=lambda: time.time() + 700)
+    plan = service.plan_destroy(aws_field.paths, [Cloud.AWS], None, everything=True, launchers=launchers)
+    assert [doomed.launch_id for doomed in reaped.launches] == ["l2"]
+    assert [doomed.launch_id for doomed in plan.launches] == ["l1", "l2"]
+    for one in (reaped, plan):
+        assert len(one.refused) == len(one.unseen) == 1
+        assert one.unseen[0].startswith("aws was looked at in part: ")
+    report = aws_field.remove(plan)
+    assert report.unseen == list(plan.unseen)
+    assert aws_field.held("instance") == [], "what is seen is removed"
+    with pytest.raises(GoldbakeError, match=f"what launch l1 may have elsewhere: .*{ABROAD}"):
+        report.require_nothing_left()
+    assert [entry.launch_id for entry in service.entries(aws_field.paths)] == ["l1", "l2"], "what is not seen is not known to be gone"
+    aws_field.fake.faults.clear()
+    aws_field.remove(plan).require_nothing_left()
+    assert service.entries(aws_field.paths) == []
 
 
 def test_the_published_policy_allows_every_call_of_launch_and_removal(aws_field: Field) -> None:

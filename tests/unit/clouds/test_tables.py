@@ -59,7 +59,7 @@ AWS = Table(
 )  # fmt: skip
 AZURE = Table(
     "Azure", azure.ROWS, azure.ERRORS, azure.WORDED,
-    {"region", "action", "scope", "subscription", "who", "provider", "policy", "assignment"}, _azure, "ZonalAllocationFailed",
+    {"region", "action", "scope", "subscription", "group", "who", "provider", "policy", "assignment"}, _azure, "ZonalAllocationFailed",
     ("InsufficientInstanceCapacity", "ZONE_RESOURCE_POOL_EXHAUSTED", "AllocationFailed2", ""),
 )  # fmt: skip
 GCP = Table(

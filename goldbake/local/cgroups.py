@@ -17,12 +17,17 @@ ENTER = 'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 1; shift; d
 _REMOVE_S = 5.0
 
 
-def hierarchies(mounts: Path = Path("/proc/mounts")) -> list[Path]:
-    """Where systemd keeps its groups on this machine: the unified hierarchy, its own named one, or both."""
+def hierarchies(mounts: Path = Path("/proc/mounts"), home: Path = Path("/sys/fs/cgroup")) -> list[Path]:
+    """Where systemd keeps its groups on this machine: the unified hierarchy, its own named one, or both.
+
+    Only what is mounted at or below `home` counts, where systemd has them: where there are both, systemd-nspawn mounts one of them under /tmp too,
+    for a moment of every start (systemd 252, src/nspawn/nspawn-cgroup.c: sync_cgroup).
+    """
     found = []
     for line in mounts.read_text().splitlines():
         _, point, kind, options, *_ = line.split()
-        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
+        is_systemds = kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(","))
+        if is_systemds and Path(point).is_relative_to(home):
             found.append(Path(point))
     return found
 

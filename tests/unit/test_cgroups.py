@@ -12,6 +12,7 @@ from goldbake.local import cgroups
 _UNIFIED = "cgroup2 {top}/fs cgroup2 rw,relatime 0 0\nproc /proc proc rw 0 0\n"
 _HYBRID = (
     "cgroup {top}/cpu cgroup rw,cpu 0 0\ncgroup {top}/systemd cgroup rw,xattr,name=systemd 0 0\ncgroup2 {top}/unified cgroup2 rw 0 0\n"
+    "cgroup /tmp/unifiedotnpCV cgroup2 rw 0 0\n"
 )
 
 
@@ -20,7 +21,7 @@ def tops(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     """Folders in the place of hierarchies: what a group is made of are folders and files."""
     mounts = tmp_path / "mounts"
     mounts.write_text(request.param.format(top=tmp_path))
-    found = cgroups.hierarchies(mounts)
+    found = cgroups.hierarchies(mounts, tmp_path)
     for top in found:
         top.mkdir()
     monkeypatch.setattr(cgroups, "hierarchies", lambda: found)

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -31,6 +30,7 @@ from launch.local import Engine, LocalLauncher, LocalOptions
 from launch.service import LaunchReport, LaunchRequest
 from tests.integration import tinyimage
 from tests.integration.tinyimage import MarkedAgents
+from tests.unit.launch.crash import was_killed
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="containers and mounts need root")]
 
@@ -253,21 +253,12 @@ def test_a_destroy_killed_before_or_after_anything_it_does_is_finished_by_reap(p
 
 def _killed_at(step: int, work: Callable[[], object]) -> bool:
     """Run `work` in a child that is killed at the `step`th moment before or after a program or a change of files; False when it ended first."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            _kill_at(step)
-            work()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    assert code in (0, -signal.SIGKILL), f"the child ended with {code}"
-    return code == -signal.SIGKILL
+
+    def doomed() -> None:
+        _kill_at(step)
+        work()
+
+    return was_killed(doomed)
 
 
 def _kill_at(step: int) -> None:

@@ -58,6 +58,14 @@ def forked(work: Callable[[], object]) -> int:
     return child
 
 
+def was_killed(work: Callable[[], object]) -> bool:
+    """Do this in a child process; True when it was killed, False when it came to its end. Anything else fails the test."""
+    _, status = os.waitpid(forked(work), 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, -signal.SIGKILL), f"the child ended with {code}"
+    return code == -signal.SIGKILL
+
+
 def killed(watchers: list[Callable[[Any], None]], matches: Callable[[Any], bool], work: Callable[[], object]) -> None:
     """Do this in a process that is ended, without a chance to clean up, at a call that matches, when `watchers` of the fake are called with it."""
     ready, go = os.pipe()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from launch import service
 from launch.journal import State
 from launch.service import LaunchRequest
 from tests.unit.launch.conftest import reap_plan, record_image, remove, run_launch
-from tests.unit.launch.crash import forked
+from tests.unit.launch.crash import was_killed
 from tests.unit.launch.field import PAT
 from tests.unit.launch.foldercloud import FolderCloud, Steps
 
@@ -30,7 +29,7 @@ def test_a_launcher_killed_at_any_point_leaves_nothing_to_reap_twice(tmp_path: P
     killed = 0
     for at in range(1, total + 1):
         paths, folder, foreign = _fresh(tmp_path / f"launch-{at}")
-        died = _in_child(lambda at=at, paths=paths, folder=folder: run_launch(paths, FolderCloud(folder, Steps(at)), request_))
+        died = was_killed(lambda at=at, paths=paths, folder=folder: run_launch(paths, FolderCloud(folder, Steps(at)), request_))
         killed += died
         _reap_leaves_only(paths, FolderCloud(folder), foreign)
     assert killed >= total - 2  # threads may make a step more or less
@@ -41,8 +40,8 @@ def test_a_reap_killed_at_any_point_is_finished_by_the_next(tmp_path: Path, requ
     while died:
         at += 1
         paths, folder, foreign = _fresh(tmp_path / f"reap-{at}")
-        assert _in_child(lambda paths=paths, folder=folder: run_launch(paths, FolderCloud(folder, Steps(8)), request_))
-        died = _in_child(lambda at=at, paths=paths, folder=folder: _reap(paths, FolderCloud(folder, Steps(at))))
+        assert was_killed(lambda paths=paths, folder=folder: run_launch(paths, FolderCloud(folder, Steps(8)), request_))
+        died = was_killed(lambda at=at, paths=paths, folder=folder: _reap(paths, FolderCloud(folder, Steps(at))))
         _reap_leaves_only(paths, FolderCloud(folder), foreign)
     assert at > 8
 
@@ -53,7 +52,7 @@ def test_a_destroy_killed_at_any_point_is_finished_by_reap(tmp_path: Path, reque
         at += 1
         paths, folder, foreign = _fresh(tmp_path / f"destroy-{at}")
         run_launch(paths, FolderCloud(folder), request_)
-        died = _in_child(lambda at=at, paths=paths, folder=folder: _destroy(paths, FolderCloud(folder, Steps(at))))
+        died = was_killed(lambda at=at, paths=paths, folder=folder: _destroy(paths, FolderCloud(folder, Steps(at))))
         entry = next(iter(service.entries(paths)), None)
         if entry is not None and entry.state is State.RUNNING:  # it had not begun: the launch is whole, and not reap's business
             assert not reap_plan(paths, FolderCloud(folder))
@@ -68,7 +67,7 @@ def test_an_interruption_at_any_point_leaves_nothing(tmp_path: Path, request_: L
     for at in range(1, total + 1):
         paths, folder, foreign = _fresh(tmp_path / f"interrupt-{at}")
         steps = Steps(at, lambda: os.kill(os.getpid(), signum))
-        _in_child(lambda paths=paths, folder=folder, steps=steps: _interrupted(paths, FolderCloud(folder, steps), request_))
+        was_killed(lambda paths=paths, folder=folder, steps=steps: _interrupted(paths, FolderCloud(folder, steps), request_))
         cloud = FolderCloud(folder)
         running = [entry for entry in service.entries(paths) if entry.state is State.RUNNING]
         if running:  # the last calls were made before the signal was noticed
@@ -131,11 +130,3 @@ def _reap(paths: Paths, cloud: FolderCloud) -> None:
 def _destroy(paths: Paths, cloud: FolderCloud) -> None:
     plan = service.plan_destroy(paths, [Cloud.LOCAL], None, everything=True, launchers={Cloud.LOCAL: cloud})
     remove(paths, cloud, plan).require_nothing_left()
-
-
-def _in_child(work: Callable[[], object]) -> bool:
-    """Run `work` in a child process; True when it was killed, False when it came to its end. Anything else fails the test."""
-    _, status = os.waitpid(forked(work), 0)
-    code = os.waitstatus_to_exitcode(status)
-    assert code in (0, -signal.SIGKILL), f"the child ended with {code}"
-    return code == -signal.SIGKILL

@@ -156,10 +156,10 @@ class Removal:
         entry = self.journal.read(self.doomed.launch_id)
         if self.cautious and entry is not None and entry.state is State.RUNNING and not self._was_running():
             return  # it was being created when the plan was made, and has come up since
-        seen = _seen(self.launcher, self.doomed.launch_id)
+        found, part = _seen(self.launcher, self.doomed.launch_id)
         if entry is not None:
-            entry = self._with_agents_of(entry, [*self.doomed.resources, *seen[0]])
-        if not self._machines(*seen):
+            entry = self._with_agents_of(entry, [*self.doomed.resources, *found])
+        if not self._machines(found, part):
             raise Left
         if entry is None:
             return

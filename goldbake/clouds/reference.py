@@ -32,11 +32,11 @@ def errors(cloud: Cloud, name: str, introduction: str, groups: Mapping[str, Sequ
 
 def _chapters(groups: Mapping[str, Sequence[Refusal]], worded: Sequence[Worded]) -> Iterator[str]:
     """The lines of all rows, by title. What codes mean with certain words stands once, after the first of them; the others point there."""
-    told: dict[Worded, str] = {}
+    meanings, told = _codes(worded), dict[Worded, str]()
     for title, rows in groups.items():
         yield from ("", f"## {title}")
         for row in rows:
-            own = {special: codes for special, codes in _codes(worded).items() if row.code in codes}
+            own = {special: codes for special, codes in meanings.items() if row.code in codes}
             elsewhere = dict.fromkeys(told[special] for special in own if special in told)
             yield from _lines(row, row.code)
             if elsewhere:

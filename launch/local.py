@@ -276,16 +276,14 @@ class LocalLauncher:
 
     def _ask_to_stop(self, folders: Sequence[Path]) -> None:
         """Let machines with an agent shut down, all at once; what does not is ended by `_remove`."""
-        asked: dict[Path, float] = {}
+        asked: list[tuple[Sequence[leftovers.Process], float]] = []
         for folder in folders:
             note = notes.read(folder)
             if note is not None and note.online and _is_alive(folder, note.engine):
-                _shut_down(folder, note.engine, self._processes(folder))
-                asked[folder] = time.monotonic() + _POLITE_S[note.engine]
+                asked.append((_shut_down(folder, note.engine, self._processes(folder)), time.monotonic() + _POLITE_S[note.engine]))
                 notes.write(folder, replace(note, online=False))
-        for folder, deadline in asked.items():
-            note = notes.read(folder)
-            while note is not None and time.monotonic() < deadline and _is_alive(folder, note.engine):
+        for processes, deadline in asked:
+            while time.monotonic() < deadline and not all(leftovers.has_ended(process.pid) for process in processes):
                 time.sleep(0.05)
 
     def _remove(self, folder: Path) -> None:
@@ -345,16 +343,19 @@ def _is_alive(folder: Path, engine: Engine) -> bool:
         return False
 
 
-def _shut_down(folder: Path, engine: Engine, processes: Sequence[leftovers.Process]) -> None:
+def _shut_down(folder: Path, engine: Engine, processes: Sequence[leftovers.Process]) -> list[leftovers.Process]:
+    """Ask a machine to stop. Returns those of its processes that end when it has; none when it does not listen."""
     if engine is Engine.VM:
-        with contextlib.suppress(OSError, ProcessError, ValueError):  # a machine that does not listen is ended a moment later
+        with contextlib.suppress(OSError, ProcessError, ValueError):
             with vm.Monitor(folder, timeout=2) as monitor:
                 monitor.command("system_powerdown")
-        return
-    for process in processes:
-        if process.name == "systemd-nspawn":
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGTERM)
+                return [process for process in processes if process.name == "qemu-system-x86_64"]
+        return []
+    asked = [process for process in processes if process.name == "systemd-nspawn"]
+    for process in asked:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
+    return asked
 
 
 def _detach_seed(folder: Path) -> None:

@@ -52,21 +52,37 @@ def processes_of(folder: Path, also: Collection[int] = (), programs: Collection[
 
 
 def end_processes_of(folder: Path, also: Callable[[], Collection[int]] = tuple, programs: Collection[str] | None = None) -> list[Process]:
-    """Kill them and wait until they are gone, at most 10 seconds. Returns those that were found first.
+    """Kill them and wait until they have ended, at most 10 seconds. Returns those that were found first.
 
     They are looked for again until there are none: a process may have started another meanwhile.
     """
     first = found = processes_of(folder, also(), programs)
+    killed: set[int] = set()
     deadline = time.monotonic() + _KILL_S
-    while found and time.monotonic() < deadline:
+    while (found or killed) and time.monotonic() < deadline:
         for process in found:
+            killed.add(process.pid)
             try:
                 os.kill(process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         time.sleep(0.02)
+        killed = {pid for pid in killed if not has_ended(pid)}
         found = processes_of(folder, also(), programs)
     return first
+
+
+def has_ended(pid: int) -> bool:
+    """Whether nothing of a process is left but its exit code.
+
+    A process that ends gives up its memory first, and its command line with it; only then its files, their locks and its devices. Its
+    first thread is a zombie already while its other threads still do so.
+    """
+    process = Path(f"/proc/{pid}")
+    try:
+        return _fields(process)[0] in _ENDED and len(list((process / "task").iterdir())) <= 1
+    except OSError:
+        return True
 
 
 def living_in(folder: Path) -> set[int]:
@@ -128,8 +144,7 @@ def _process(folder: Path) -> Process | None:
     if not folder.name.isdigit():
         return None
     try:
-        # The program's name, in parentheses, may hold anything; state, session and flags are fields after it (proc(5)).
-        fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        fields = _fields(folder)
         words = (folder / "cmdline").read_bytes()
         for _ in range(_EXEC_LOOKS):
             if words or fields[0] in _ENDED or int(fields[6]) & _KERNEL_THREAD:
@@ -139,3 +154,8 @@ def _process(folder: Path) -> Process | None:
         return Process(int(folder.name), int(fields[3]), words)
     except OSError:
         return None
+
+
+def _fields(process: Path) -> list[str]:
+    """State, session, flags and so on of a folder of /proc: what follows the program's name, which may hold anything between its parentheses (proc(5))."""
+    return (process / "stat").read_text(errors="replace").rpartition(")")[2].split()

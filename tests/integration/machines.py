@@ -47,14 +47,6 @@ class Waiting(AssertionError):
     """What was waited for did not come."""
 
 
-def _has_ended(pid: int) -> bool:
-    """Whether nothing of a process is left but its exit code. It gives up its memory, and with that its command line, before its files and their locks."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in ("Z", "X")
-    except OSError:
-        return True
-
-
 def until(what: str, found: Callable[[], Any], timeout: float = WAIT_S, pause: float = 0.02) -> Any:
     """The first true answer of `found`. Raises Waiting."""
     deadline = time.monotonic() + timeout
@@ -186,7 +178,7 @@ class Machine:
             pid = self.pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
-            until("QEMU is gone", lambda: _has_ended(pid))
+            until("QEMU is gone", lambda: leftovers.has_ended(pid))
             return
         pid = self.pid
         if pid is not None:
@@ -218,9 +210,11 @@ class Machine:
         """Ask it to power off, as the launcher does; seconds until it is off."""
         began = time.monotonic()
         if self.engine is Engine.VM:
+            pid = self.pid
+            assert pid is not None
             with vm.Monitor(self.folder) as monitor:
                 monitor.command("system_powerdown")
-            until("QEMU is gone", lambda: self.pid is None, timeout)
+            until("QEMU is gone", lambda: leftovers.has_ended(pid), timeout)
         else:
             for process in [each for each in self.processes if each.name == "systemd-nspawn"]:
                 os.kill(process.pid, signal.SIGTERM)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from goldbake.local import leftovers
-from goldbake.local.leftovers import Process, end_processes_of, processes_of, sweep
+from goldbake.local.leftovers import Process, end_processes_of, has_ended, processes_of, sweep
 
 
 def test_clean_up_ends_only_processes_that_name_the_work_folder(tmp_path: Path) -> None:
@@ -90,3 +92,41 @@ def test_a_process_that_becomes_another_program_just_now_has_words_in_a_moment(t
     (folder / "cmdline").write_bytes(b"")
     (folder / "stat").write_text("4711 (sleep) Z 1 4711 42 0 -1 4194560 " + "0 " * 40)
     assert leftovers._process(folder) == Process(4711, 42, b"")
+
+
+_LEADER_ENDS = """
+import ctypes, sys, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+print(flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_a_process_has_not_ended_while_one_of_its_threads_goes_on() -> None:
+    """As QEMU ends: its first thread is a zombie while the others still hold its memory and its files."""
+    with subprocess.Popen([sys.executable, "-c", _LEADER_ENDS], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        _until(lambda: leftovers._fields(Path(f"/proc/{child.pid}"))[0] == "Z")
+        assert not has_ended(child.pid)
+        child.kill()
+        _until(lambda: has_ended(child.pid))  # nobody has asked for its exit code yet
+    assert has_ended(child.pid)
+
+
+def test_whoever_ends_processes_waits_until_they_have_let_go_of_their_files(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    slow = "import mmap, sys, time; memory = mmap.mmap(-1, 600 << 20); memory[::4096] = bytes(600 << 8); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", slow, f"{work}/run/disk.raw"], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        end_processes_of(work)
+        assert has_ended(child.pid)
+
+
+def _until(found: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not found():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

@@ -9,11 +9,8 @@ import json
 import os
 import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, ParamSpec
 
 from invoke.exceptions import Exit as InvokeExit
@@ -23,6 +20,7 @@ from invoke.tasks import task as invoke_task
 
 from goldbake.config.model import Cloud
 from goldbake.errors import Exit, GoldbakeError, UsageError
+from goldbake.interrupt import Terminated, interruptible
 from goldbake.secret import redact
 
 P = ParamSpec("P")
@@ -34,14 +32,6 @@ _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of the machine that no code can foresee: disk full, quota, read-only."""
 
 
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived; `signum` says which. Like KeyboardInterrupt it passes every `except Exception`."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
-
-
 def command(body: Callable[P, None]) -> Callable[P, None]:
     """Decorate a task: GoldbakeError → `error:`/`hint:` and its exit code, Ctrl-C → 130, SIGTERM → 143.
 
@@ -51,7 +41,7 @@ def command(body: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            with _signals():
+            with interruptible():
                 body(*args, **kwargs)
         except GoldbakeError as error:
             report(error)
@@ -185,29 +175,3 @@ def _interrupted(what: str, code: int, error: BaseException) -> NoReturn:
         traceback.print_exception(error)
     sys.stderr.write(f"error: {what}; everything that was started has been removed\nhint: run the same command again\n")
     raise InvokeExit(code=code) from error
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Turn the first SIGTERM, SIGHUP or SIGINT into an exception; later ones only say that the clean-up is running."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def first(signum: int, frame: FrameType | None) -> NoReturn:
-        for name in caught:
-            signal.signal(name, again)
-        if signum == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise Terminated(signum)
-
-    def again(signum: int, frame: FrameType | None) -> None:
-        sys.stderr.write("still removing what was started, please wait …\n")
-
-    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {name: signal.signal(name, first) for name in caught}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)

@@ -1,0 +1,103 @@
+"""Ctrl-C, SIGTERM and SIGHUP as one exception in the main thread, whatever it does just then.
+
+Python calls a handler between two steps of the main thread. A signal that comes just before that thread waits for a lock, a program or a
+file is only noted, and the waiting goes on; and what a handler raises within a destructor is dropped. Both happen to who presses Ctrl-C while
+threads start. So a thread looks after each signal, and sends it again until it was raised where it counts.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOOK_S = 0.1
+"""How long the main thread has to be interrupted before the signal is sent again."""
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP arrived; `signum` says which. Like KeyboardInterrupt it passes every `except Exception`."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn the first SIGTERM, SIGHUP or SIGINT of the block into an exception; later ones only say that the clean-up is running.
+
+    Raises KeyboardInterrupt or Terminated. In another thread than the main one it does nothing: Python leaves signals to that one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted, note = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(note, False)
+    interrupts = _Interrupts(noted)
+    hook, sys.unraisablehook = sys.unraisablehook, interrupts.dropped
+    wakeup = signal.set_wakeup_fd(note, warn_on_full_buffer=False)
+    before = {name: signal.signal(name, interrupts.handle) for name in _CAUGHT}
+    try:
+        yield
+    finally:
+        interrupts.end()
+        for name, handler in before.items():
+            signal.signal(name, handler)
+        signal.set_wakeup_fd(wakeup)
+        sys.unraisablehook = hook
+        os.close(note)
+        interrupts.join()
+        os.close(noted)
+
+
+class _Interrupts:
+    """What became of the first signal. `noted` is where Python writes the number of each as soon as it comes, whatever the main thread does."""
+
+    def __init__(self, noted: int) -> None:
+        self._noted = noted
+        self._raised = False
+        self._repeated = False
+        self._ended = threading.Event()
+        self._hook = sys.unraisablehook
+        self._watcher = threading.Thread(target=self._watch, name="signals", daemon=True)
+        self._watcher.start()
+
+    def handle(self, signum: int, _: FrameType | None) -> None:
+        """For `signal.signal`."""
+        if self._ended.is_set():
+            return
+        if not self._raised:
+            self._raised, self._repeated = True, False
+            raise KeyboardInterrupt if signum == signal.SIGINT else Terminated(signum)
+        if self._repeated:
+            self._repeated = False  # the first one came in time after all
+        else:
+            sys.stderr.write("still removing what was started, please wait …\n")
+
+    def dropped(self, what: sys.UnraisableHookArgs) -> None:
+        """For `sys.unraisablehook`."""
+        if issubclass(what.exc_type, KeyboardInterrupt | Terminated):
+            self._raised = False
+        else:
+            self._hook(what)
+
+    def end(self) -> None:
+        """From now on signals are nothing."""
+        self._ended.set()
+
+    def join(self) -> None:
+        """Wait for the watcher, after the other end of `noted` was closed."""
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        first = os.read(self._noted, 1)
+        while first and not self._ended.wait(_LOOK_S):
+            if not self._raised:
+                self._repeated = True
+                signal.pthread_kill(threading.main_thread().ident or 0, first[0])

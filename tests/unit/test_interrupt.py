@@ -1,0 +1,92 @@
+"""A signal ends what the main thread does, whenever it comes; what Python itself does not do is done here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from goldbake.interrupt import Terminated, interruptible
+
+LONG_S = 20.0
+"""How long the main thread waits when nothing interrupts it."""
+
+
+def _kill_other_thread(signum: int) -> None:
+    """As the kernel does now and then: the signal is noted in another thread, and the main one goes on waiting."""
+    threading.Thread(target=lambda: signal.pthread_kill(threading.get_ident(), signum)).start()
+
+
+class _Destructor:
+    """An interrupt within it is dropped by Python."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("signum", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated), (signal.SIGHUP, Terminated)]
+)
+def test_a_wait_for_a_lock_ends_although_another_thread_got_the_signal(signum: int, raised: type[BaseException]) -> None:
+    began = time.monotonic()
+    threading.Timer(0.1, _kill_other_thread, (signum,)).start()
+    with pytest.raises(raised), interruptible():
+        threading.Event().wait(LONG_S)
+    assert time.monotonic() - began < LONG_S / 2
+
+
+def test_what_was_dropped_in_a_destructor_is_raised_again(capsys: pytest.CaptureFixture[str]) -> None:
+    began = time.monotonic()
+    hook = sys.unraisablehook
+
+    @interruptible()
+    def work() -> None:
+        _Destructor()
+        threading.Event().wait(LONG_S)
+
+    with pytest.raises(Terminated):
+        work()
+    assert time.monotonic() - began < LONG_S / 2
+    assert capsys.readouterr().err == ""
+    assert sys.unraisablehook is hook
+
+
+def test_later_signals_say_that_the_clean_up_is_running_each_once(capsys: pytest.CaptureFixture[str]) -> None:
+    @interruptible()
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            time.sleep(0.5)  # nothing is sent again: it was raised
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Terminated):
+        work()
+    assert capsys.readouterr().err.count("please wait") == 2
+
+
+def test_nothing_of_it_is_left() -> None:
+    before = signal.getsignal(signal.SIGTERM), sorted(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208 (names only)
+    with interruptible():
+        assert signal.getsignal(signal.SIGTERM) != before[0]
+    assert (signal.getsignal(signal.SIGTERM), sorted(os.listdir("/proc/self/fd")), threading.active_count()) == before  # noqa: PTH208
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_another_thread_leaves_signals_to_the_main_one() -> None:
+    found = []
+
+    def work() -> None:
+        with interruptible():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(60)
+    assert found == [signal.getsignal(signal.SIGTERM)]

@@ -169,6 +169,7 @@ def detached(argv: Sequence[str | Path], log: Path, *, cwd: Path | None = None) 
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # at once: a terminal's Ctrl-C would reach it until it has one by itself
             check=True,
         )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from goldbake import proc
 from goldbake.errors import GoldbakeError
+from goldbake.local import leftovers
 
 HOST = "10.0.2.2"
 """The host's loopback, as a guest sees it (slirp's default, the same in QEMU)."""
@@ -19,6 +20,8 @@ DNS = "10.0.2.3"
 """slirp's name server, which asks the host's."""
 
 _READY_S = 30.0
+_LOOK_S = 1.0
+"""How often slirp4netns is looked for: whoever presses Ctrl-C just then ends it too."""
 
 
 def make_namespace(file: Path) -> None:
@@ -35,10 +38,14 @@ def connect(file: Path, log: Path, *, host_loopback: bool) -> None:
     command: list[str | Path] = ["slirp4netns", "--netns-type=path", "--configure", "--mtu=65520"]
     command += [] if host_loopback else ["--disable-host-loopback"]
     proc.detached([*command, file, "tap0"], log)
-    deadline = time.monotonic() + _READY_S
-    while time.monotonic() < deadline:
+    began = looked = time.monotonic()
+    while time.monotonic() - began < _READY_S:
         if "tap0" in proc.run(["nsenter", f"--net={file}", "ip", "-4", "-brief", "address", "show", "up"], check=False).stdout:
             return
+        if time.monotonic() - looked > _LOOK_S:
+            looked = time.monotonic()
+            if not leftovers.processes_of(file.parent, programs=("setsid", "slirp4netns")):
+                break
         time.sleep(0.02)
     said = log.read_text(errors="replace").strip().splitlines()
     raise GoldbakeError(

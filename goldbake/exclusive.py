@@ -15,6 +15,9 @@ import filelock
 from goldbake.errors import GoldbakeError
 from goldbake.log import Progress
 
+_NAME_S = 1.0
+"""How long whoever has just got the lock has to write its name, before it is told as somebody without one."""
+
 
 @contextmanager
 def exclusive(
@@ -46,23 +49,26 @@ def _acquire(
     stop: threading.Event | None,
 ) -> None:
     began = time.monotonic()
-    told = False
+    asked = told = False
     while True:
         try:
-            lock.acquire(timeout=0.2 if told else 0)
+            lock.acquire(timeout=0.2 if asked else 0)
             return
         except filelock.Timeout as error:
-            if not told:
-                progress.info(f"waiting for {what}: {holder()} holds {lock.lock_file}")
+            asked, waited, name = True, time.monotonic() - began, holder()
+            held = f"{name or 'another process'} holds {lock.lock_file}"
+            if not told and (name or waited >= _NAME_S):
+                progress.info(f"waiting for {what}: {held}")
                 told = True
-            if timeout is not None and time.monotonic() - began >= timeout:
-                raise GoldbakeError(f"{what} is busy: {holder()} holds {lock.lock_file}", hint="wait for it to end, or end it") from error
+            if timeout is not None and waited >= timeout:
+                raise GoldbakeError(f"{what} is busy: {held}", hint="wait for it to end, or end it") from error
             if stop is not None and stop.is_set():
                 raise GoldbakeError(f"{what} was not waited for: this run is ending") from error
 
 
 def _holder(note: Path) -> str:
+    """Who holds the lock; empty while it has not said so."""
     try:
-        return note.read_text(encoding="utf-8").strip() or "another process"
+        return note.read_text(encoding="utf-8").strip()
     except OSError:
-        return "another process"
+        return ""

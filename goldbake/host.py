@@ -12,6 +12,7 @@ from goldbake import proc
 from goldbake.config.load import load_config
 from goldbake.config.model import Cloud
 from goldbake.errors import MissingError
+from goldbake.exclusive import exclusive
 from goldbake.finding import Finding
 from goldbake.local import vm
 from goldbake.log import Progress
@@ -50,6 +51,10 @@ CLOUD: Mapping[str, str] = {"ssh": "openssh-client", "ssh-keyscan": "openssh-cli
 NEEDED_BYTES = 12_000_000_000
 """A first bake: Go's caches 5 GB when Packer has to be built, layers 3 GB, raw disk 2.5 GB, artifact 0.6 GB."""
 
+_APT_LOCK = Path("/run/lock/goldbake-apt.lock")
+_DPKG_S = 600
+"""How long somebody else may install something, as unattended-upgrades does."""
+
 
 def absent(programs: Mapping[str, str]) -> dict[str, str]:
     """Those of `programs` that are not on PATH, with their packages."""
@@ -64,21 +69,31 @@ def ensure_packages(programs: Mapping[str, str], progress: Progress) -> None:
     missing = absent(programs)
     if not missing:
         return
-    packages = sorted(set(missing.values()))
     if os.geteuid() != 0 or proc.find("apt-get") is None:
-        raise MissingError(f"not installed: {', '.join(missing)}", hint=f"run `{install_command(packages)}`")
-    progress.info(f"installing with apt: {' '.join(packages)}")
-    apt = {"DEBIAN_FRONTEND": "noninteractive"}
-    with progress.stage("packages"):
-        proc.stream(["apt-get", "update", "-q"], lambda line: progress.detail("packages", line), env=apt)
-        proc.stream(
-            ["apt-get", "install", "-q", "-y", "--no-install-recommends", *packages],
-            lambda line: progress.detail("packages", line),
-            env=apt,
+        raise MissingError(f"not installed: {', '.join(missing)}", hint=f"run `{install_command(_packages(missing))}`")
+    with exclusive(_APT_LOCK, "apt", progress):  # apt waits for nobody who updates its lists
+        missing = absent(programs)
+        if missing:
+            _install(_packages(missing), progress)
+    if still := absent(missing):
+        raise MissingError(
+            f"apt installed {', '.join(_packages(missing))}, and still there is no {', '.join(still)}", hint="see `./inv doctor`"
         )
-    still = absent(programs)
-    if still:
-        raise MissingError(f"apt installed {', '.join(packages)}, and still there is no {', '.join(still)}", hint="see `./inv doctor`")
+
+
+def _packages(programs: Mapping[str, str]) -> list[str]:
+    return sorted(set(programs.values()))
+
+
+def _install(packages: Sequence[str], progress: Progress) -> None:
+    progress.info(f"installing with apt: {' '.join(packages)}")
+    with progress.stage("packages"):
+        for words in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *packages]):
+            proc.stream(
+                ["apt-get", *words, "-o", f"DPkg::Lock::Timeout={_DPKG_S}"],
+                lambda line: progress.detail("packages", line),
+                env={"DEBIAN_FRONTEND": "noninteractive"},
+            )
 
 
 def install_command(packages: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def _stand_in_apt(folder: Path, monkeypatch: pytest.MonkeyPatch, *, brings: bool
     (bin / "apt-get").chmod(0o755)
     monkeypatch.setenv("PATH", f"{bin}:{os.environ['PATH']}")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(host, "_APT_LOCK", folder / "apt.lock")
     return log
 
 
@@ -56,9 +58,18 @@ def test_root_gets_what_is_missing_installed_and_is_told_first(tmp_path: Path, m
     host.ensure_packages({"surely-not-there": "a-package"}, Progress(said))
     assert said.getvalue().startswith("installing with apt: a-package\n")
     assert log.read_text().splitlines() == [
-        "noninteractive update -q",
-        "noninteractive install -q -y --no-install-recommends a-package",
+        "noninteractive update -q -o DPkg::Lock::Timeout=600",
+        "noninteractive install -q -y --no-install-recommends a-package -o DPkg::Lock::Timeout=600",
     ]
+
+
+def test_what_another_process_has_installed_meanwhile_is_not_installed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = _stand_in_apt(tmp_path, monkeypatch, brings=True)
+    said = io.StringIO()
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(host.ensure_packages, {"surely-not-there": "a-package"}, Progress(said)) for _ in range(4)]:
+            done.result()
+    assert len(log.read_text().splitlines()) == 2
 
 
 def test_package_that_does_not_bring_its_program_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

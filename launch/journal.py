@@ -6,6 +6,7 @@ free and whose state is not `running` is what a killed process left.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
@@ -24,6 +25,9 @@ from goldbake.errors import GoldbakeError
 
 BAKE = "bake-"
 """How the launch id of what a bake has made begins; a launch's own id has no hyphen."""
+
+_LOOK_S = 0.5
+"""Whoever looks whether a launch is locked holds its lock for a moment; that is not being at work on it."""
 
 
 def launch_of(found: Mapping[str, str]) -> str:
@@ -75,11 +79,11 @@ class Journal:
 
     @contextmanager
     def locked(self, launch_id: str) -> Iterator[None]:
-        """Work on a launch. Raises GoldbakeError at once when another process does."""
+        """Work on a launch. Raises GoldbakeError when another process does."""
         self._lock(launch_id).parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self._lock(launch_id), thread_local=False)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=_LOOK_S)
         except filelock.Timeout as error:
             raise GoldbakeError(
                 f"another goldbake is at work on {launch_id if launch_id.startswith(BAKE) else f'launch {launch_id}'}",
@@ -94,16 +98,17 @@ class Journal:
 
     def is_locked(self, launch_id: str) -> bool:
         """Whether a process is at work on this launch right now."""
-        path = self._lock(launch_id)
-        if not path.exists():
-            return False
-        lock = filelock.FileLock(path, thread_local=False)
         try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
+            handle = os.open(self._lock(launch_id), os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # the same lock as FileLock's, but the file is not made anew
+            return False
+        except BlockingIOError:
             return True
-        lock.release()
-        return False
+        finally:
+            os.close(handle)
 
     def is_known(self, launch_id: str) -> bool:
         """Whether a launch or a bake was begun here: its entry or its lock is here."""

@@ -22,6 +22,8 @@ from goldbake.paths import Paths
 _in_process = threading.Lock()
 _BUSY_S = 5.0
 """How long an overlay that was unmounted lazily a moment ago may hold a mount. Unmounted lazily itself, it would keep its loop device as long."""
+_WANTED_S = 600.0
+"""How long a disk is kept for the launch that has asked for it and not mounted it yet."""
 
 
 class RootDisks:
@@ -34,14 +36,14 @@ class RootDisks:
     def unpack(self, artifact: Path, sha256: str, progress: Progress) -> None:
         """Have the raw disk of a qcow2 in the cache; 4 s and 1.5 GB the first time. Those that no instance uses any more go."""
         raw = self._raw(sha256)
-        if raw.exists():
+        if _is_wanted(raw):
             return
         with exclusive(self._cache / "disks.lock", "the cache of disks", progress):
-            if raw.exists():
+            if _is_wanted(raw):
                 return
             used = set(leftovers.loop_devices_of(self._cache, files=True))
             for old in self._cache.glob("*.raw*"):
-                if str(old) not in used:
+                if str(old) not in used and time.time() - old.stat().st_mtime > _WANTED_S:
                     old.unlink()
             with progress.stage("unpack"):
                 partial = raw.with_name(raw.name + ".partial")
@@ -96,3 +98,12 @@ class RootDisks:
         self._cache.mkdir(parents=True, exist_ok=True)
         with _in_process, filelock.FileLock(self._cache / "mounts.lock", timeout=60, thread_local=False):
             yield
+
+
+def _is_wanted(raw: Path) -> bool:
+    """Whether the disk is there; it is kept for a while from now on."""
+    try:
+        os.utime(raw)
+    except FileNotFoundError:
+        return False
+    return True

@@ -105,6 +105,7 @@ def wait_for_agent(
         timeline.read(console, now)
         found = view.find(agent)
         if found is not None and found.online:
+            timeline.read(launcher.console(instance), clock() - began)  # what it printed while the pool was asked
             timeline.marks["online"] = clock() - began
             return
         _give_up_early(launcher, instance, timeline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,15 +27,19 @@ class Asked:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._mutex = threading.Lock()  # several launches are removed at a time
         self._when: dict[Resource, float] = {}
 
     def note(self, found: Iterable[Resource]) -> None:
         """The end of these was asked for now."""
-        self._when |= dict.fromkeys((replace(one, going=False) for one in found), self._clock())
+        noted = dict.fromkeys((replace(one, going=False) for one in found), self._clock())
+        with self._mutex:
+            self._when |= noted
 
     def now(self) -> Mapping[Resource, bool]:
         """All of them → whether it is too early to ask again."""
-        return {found: self._clock() - when < AGAIN_S for found, when in self._when.items()}
+        with self._mutex:
+            return {found: self._clock() - when < AGAIN_S for found, when in self._when.items()}
 
 
 def remove(gcp: Gcp, doomed: Sequence[Resource], asked: Asked) -> list[Failure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import hashlib
@@ -156,8 +157,9 @@ def _new_part(dest: Path) -> Path:
     """An empty file beside `dest`. What a killed run left there an hour ago or earlier is removed: nobody writes it any more."""
     prefix = f".{dest.name[:100]}."
     for left in dest.parent.glob(f"{glob.escape(prefix)}*"):
-        if left.stat().st_mtime < time.time() - _ABANDONED_S:
-            left.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process has just finished it
+            if left.stat().st_mtime < time.time() - _ABANDONED_S:
+                left.unlink()
     handle, name = mkstemp(prefix=prefix, dir=dest.parent)
     os.close(handle)
     return Path(name)

@@ -89,7 +89,7 @@ def git_state(project: Path) -> dict[str, Any]:
     """Revision of the checkout and whether it has uncommitted changes; empty outside a git checkout."""
     try:
         revision = proc.run(["git", "-C", project, "rev-parse", "HEAD"]).stdout.strip()
-        dirty = bool(proc.run(["git", "-C", project, "status", "--porcelain"]).stdout.strip())
+        dirty = bool(proc.run(["git", "--no-optional-locks", "-C", project, "status", "--porcelain"]).stdout.strip())
     except ProcessError:
         return {"revision": "", "dirty": True}
     return {"revision": revision, "dirty": dirty}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ class Records:
         """Write a record, replacing the one of the same fingerprint; readers never see half a file."""
         path = self._path(record.image, record.cloud, record.fingerprint)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
+        partial = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
         partial.write_text(record.model_dump_json(indent=2) + "\n")
         partial.replace(path)
 

@@ -196,7 +196,7 @@ class AzureImages:
             ]
             profile.target_regions = [*(profile.target_regions or ()), *more]
             with _asking(f"replicate {parts(artifact).name}", region):
-                self._begin_put(found, artifact)
+                self._begin_put(found, artifact, polling=False)  # `copied` looks
         return artifact
 
     def copied(self, artifact: str, region: str, tags: Mapping[str, str]) -> bool:
@@ -290,11 +290,11 @@ class AzureImages:
             poller = self._begin_put(changed, artifact)
         finished(poller, doing=doing, place=region, patience=_CHANGE_S)
 
-    def _begin_put(self, changed: compute.GalleryImageVersion, artifact: str) -> Any:
+    def _begin_put(self, changed: compute.GalleryImageVersion, artifact: str, **how: Any) -> Any:
         of = parts(artifact)
         gallery, image, version = of.names
         calls = self._of().client(ComputeManagementClient, of.subscription).gallery_image_versions
-        return calls.begin_create_or_update(of.group, gallery, image, version, changed)
+        return calls.begin_create_or_update(of.group, gallery, image, version, changed, **how)
 
 
 @contextmanager

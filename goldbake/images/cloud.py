@@ -97,6 +97,9 @@ def _clear_dead(folder: Path, locks: Path) -> None:
     """Remove the folders of runs that were killed. Their lock files stay: `reap` learns from these what nobody goes on with."""
     for dead in folder.iterdir() if folder.is_dir() else ():
         lock = locks / f"{dead.name}.lock"
+        if not lock.exists():  # it ended just now: to make its lock anew would be to say that it was killed
+            shutil.rmtree(dead, ignore_errors=True)
+            continue
         try:
             with filelock.FileLock(lock).acquire(timeout=0):
                 shutil.rmtree(dead, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import socket
 import ssl
 import threading
@@ -159,7 +160,9 @@ def test_r15_a_clock_that_is_off_is_named(settings: Settings, wanted: Input, off
     settings.clock = lambda: time.time() + offset
     found = problem(settings, wanted)
     assert (found.kind, found.permanent) == ("clock", False)
-    assert "3600 s off" in found.reason or "3599 s off" in found.reason or "3601 s off" in found.reason
+    off = re.search(r"(\d+) s off", found.reason)
+    assert off is not None
+    assert abs(int(off[1]) - 3600) < 60, "a Date has whole seconds, and the answer takes its time"
 
 
 def test_r15_a_certificate_of_another_time_is_the_clock(settings: Settings, wanted: Input) -> None:

@@ -476,6 +476,7 @@ def test_r16_killed_at_any_moment_the_next_boot_ends_registered_once(
     pid = os.fork()
     if pid == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.chdir(box.agent)  # so that whatever it has just forked is found by `end_config_sh`
         os._exit(box.boot())
     deadline = time.monotonic() + 30
     while "register" not in box.phases and time.monotonic() < deadline:

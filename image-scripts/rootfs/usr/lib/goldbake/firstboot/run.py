@@ -77,13 +77,14 @@ def _collect(child: subprocess.Popen[bytes], deadline: float) -> tuple[str, bool
         left = deadline - time.monotonic()
         if left <= 0:
             return kept.decode(errors="replace"), False
-        ready, _, _ = select.select([handle], [], [], min(left, 0.2))
+        ended = child.poll() is not None  # asked first: what it printed last is in the pipe then
+        ready, _, _ = select.select([handle], [], [], 0.0 if ended else min(left, 0.2))
         if ready:
             data = os.read(handle, 8192)
             kept = (kept + data)[-_KEPT:]
             if not data:
                 break
-        elif child.poll() is not None:
+        elif ended:
             return kept.decode(errors="replace"), True
     try:
         child.wait(max(0.0, deadline - time.monotonic()))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .errors import Problem
     from .settings import Settings
 
+_CONSOLE_S = 0.5
+"""How long a console may take none of a line."""
+
 
 class Status:
     """What is known so far; every change is written at once."""
@@ -133,12 +136,12 @@ def announce(settings: Settings, line: str) -> None:
 
 
 def _write_some(handle: int, data: bytes) -> None:
-    deadline = time.monotonic() + 0.5
-    while data and time.monotonic() < deadline:
+    deadline = time.monotonic() + _CONSOLE_S
+    while data:
         try:
             data = data[os.write(handle, data) :]
         except OSError as error:
-            if error.errno != errno.EAGAIN:
+            if error.errno != errno.EAGAIN or time.monotonic() >= deadline:
                 return
             time.sleep(0.02)
 

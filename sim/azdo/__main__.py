@@ -6,9 +6,10 @@ import argparse
 import json
 import signal
 import sys
-import threading
 
 from sim.azdo.service import SimulatedAzureDevOps
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,9 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--poll-seconds", type=float, default=50.0, help="longest wait of a message poll (50)")
     parser.add_argument("--session-timeout", type=float, default=300.0, help="seconds without a poll after which a session ends (300)")
     options = parser.parse_args(argv)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # so that whoever waits for them does, and no handler comes between two steps
     try:
         service = SimulatedAzureDevOps(
             options.organization, options.port, poll_seconds=options.poll_seconds, session_timeout=options.session_timeout
@@ -36,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
                 "pool": "Default",
             }
             print(json.dumps(line), flush=True)
-            ended.wait()
+            signal.sigwait(_ENDING)
     except (OSError, ValueError) as error:
         print(f"error: the simulated service cannot start: {error}", file=sys.stderr)
         return 1

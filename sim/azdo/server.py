@@ -41,6 +41,7 @@ class Server:
         self._accepting = threading.Thread(target=self._accept, name="azdo-accept", daemon=True)
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, socket.socket] = {}
+        """The connections, and some that have ended: whoever stops waits for their threads too."""
 
     def serve(self, respond: Responder) -> None:
         """Serve, in threads of its own."""
@@ -75,7 +76,7 @@ class Server:
                 continue
             thread = threading.Thread(target=self._serve, args=(raw, address), name="azdo-connection", daemon=True)
             with self._lock:
-                self._open[thread] = raw
+                self._open = {other: connection for other, connection in self._open.items() if other.is_alive()} | {thread: raw}
             thread.start()
 
     def _serve(self, raw: socket.socket, address: Any) -> None:
@@ -94,8 +95,6 @@ class Server:
         except OSError:  # no TLS, a broken connection, or shut down by stop()
             pass
         finally:
-            with self._lock:
-                self._open.pop(threading.current_thread(), None)
             connection.close()
 
 

@@ -6,11 +6,12 @@ import argparse
 import json
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tests.fakes.fake import Fake
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 T = TypeVar("T", bound=Fake[Any, Any])
 
@@ -20,13 +21,11 @@ def main(cloud: str, words: str, make: Callable[[int], T], account: Callable[[T]
     parser = argparse.ArgumentParser(prog=f"python -m tests.fakes.{cloud}", description=f"A fake of {words} on loopback.")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0, the default, takes a free one")
     options = parser.parse_args(argv)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # so that whoever waits for them does, and no handler comes between two steps
     try:
         with make(options.port) as fake:
             print(json.dumps({"url": fake.url, **account(fake), "environment": fake.environment()}), flush=True)
-            ended.wait()
+            signal.sigwait(_ENDING)
     except OSError as error:
         print(f"error: the fake cannot listen: {error}", file=sys.stderr)
         return 1

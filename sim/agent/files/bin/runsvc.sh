@@ -30,6 +30,7 @@ while [ -z "$stopping" ]; do
         code=$?
     done
     child=
+    pause=$(awk "BEGIN { print 5 * ${SIMULATED_AGENT_PACE:-1} }" 2>/dev/null || echo 5)
     case $code in
     0)
         echo "Agent listener exited with error code 0: stop the service, no retry needed."
@@ -39,9 +40,13 @@ while [ -z "$stopping" ]; do
         echo "Agent listener exited with error code 1: stop the service, no retry needed."
         break
         ;;
+    3 | 4)
+        echo "Agent listener exited with error code $code: it updates itself."
+        pause=5 # at any pace: the new version takes the place of the old one meanwhile
+        ;;
     *) echo "Agent listener exited with error code $code: start it again." ;;
     esac
-    [ -n "$stopping" ] || sleep "$(awk "BEGIN { print 5 * ${SIMULATED_AGENT_PACE:-1} }" 2>/dev/null || echo 5)" &
+    [ -n "$stopping" ] || sleep "$pause" &
     wait $!
 done
 exit 0

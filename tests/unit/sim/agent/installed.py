@@ -22,6 +22,8 @@ USER, GROUP = "nobody", "nogroup"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 PACE = "0.01"
 """How much faster than the real agent a simulated one waits; the real one does not know this variable."""
+RUN_S = 60.0
+"""Seconds that a program which does its work and ends may take."""
 PATIENCE_S = float(os.environ.get("GOLDBAKE_AGENT_PATIENCE", "60"))
 """Seconds until something that was waited for counts as not happening."""
 
@@ -67,9 +69,7 @@ class Installed:
     ca: Path
     unpacked: frozenset[str] = field(default_factory=frozenset)
 
-    def run(
-        self, *command: str, env: Mapping[str, str] | None = None, root: bool = False, timeout: float = PATIENCE_S, **more: Any
-    ) -> Done:
+    def run(self, *command: str, env: Mapping[str, str] | None = None, root: bool = False, timeout: float = RUN_S, **more: Any) -> Done:
         """Run a program of the agent in its folder to the end."""
         done = subprocess.run(  # noqa: PLW1510 (it stands in the dictionary)
             _as_user(command, root),

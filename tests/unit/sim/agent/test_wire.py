@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sim.agent.files.bin.simagent.errors import NetworkError
 from sim.agent.files.bin.simagent.stream import Interrupted, trust
 from sim.agent.files.bin.simagent.wire import Connection, Proxy, Response, Url, quote
+from tests.servers import closed_port
 
 
 @contextmanager
@@ -201,10 +202,8 @@ def test_proxy_that_refuses_the_tunnel_is_named(answer: bytes) -> None:
 
 
 def test_nothing_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = Url(f"http://127.0.0.1:{listener.getsockname()[1]}")
     with pytest.raises(NetworkError, match="Connection refused"):
-        ask(url)
+        ask(Url(closed_port()))
 
 
 def test_file_without_certificates_is_named(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -38,8 +38,9 @@ class Unauthorized(ServiceError):
 
 
 class TokenError(AgentError):
-    """The token endpoint refused the assertion; `skewed` when it says what time it is, because then the clock is wrong."""
+    """No token. `skewed`: the endpoint says what time it is, because the clock is wrong. `refused`: it does not know this agent, or its key."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
         self.skewed = "Current server time is" in message
+        self.refused = refused and not self.skewed

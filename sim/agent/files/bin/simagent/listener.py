@@ -205,18 +205,16 @@ class Listener:
                 self._acknowledge(last)
                 if code is not None:
                     return code
-            except ServiceError as error:
-                if error.type_key in {"TaskAgentSessionExpiredException", "TaskAgentAccessTokenExpiredException"}:
+            except (ServiceError, NetworkError, TokenError) as error:
+                if _ends_session(error):
                     last = None
                     if not self._open():
                         return TERMINATED
-                elif error.type_key in _FATAL or isinstance(error, Unauthorized):
+                elif _ends_agent(error):
                     self._console.error(str(error))
                     return TERMINATED
                 else:
                     broken = self._trouble(error, broken)
-            except (NetworkError, TokenError) as error:
-                broken = self._trouble(error, broken)
 
     def _trouble(self, error: AgentError, said: bool) -> bool:
         if not said:
@@ -237,7 +235,11 @@ class Listener:
             self._session.wake = -1
 
     def _acknowledge(self, message: int) -> None:
-        self._session.call("DELETE", self._session.url("messages", f"sessionId={self._id}", poolId=self._pool, messageId=message))
+        """Say that a message was taken. It was, whatever the service answers."""
+        try:
+            self._session.call("DELETE", self._session.url("messages", f"sessionId={self._id}", poolId=self._pool, messageId=message))
+        except AgentError as error:
+            self._console.log(f"message {message} was not deleted: {error}")
 
     def _handle(self, message: dict[str, Any]) -> int | None:
         """Act on a message; a code when the listener has to end."""
@@ -271,6 +273,20 @@ class Listener:
                 self._session.call("DELETE", self._session.url("sessions", poolId=self._pool, sessionId=self._id))
             except AgentError as error:
                 self._console.log(f"the session was not deleted: {error}")
+
+
+def _ends_session(error: AgentError) -> bool:
+    return isinstance(error, ServiceError) and error.type_key in {
+        "TaskAgentSessionExpiredException",
+        "TaskAgentAccessTokenExpiredException",
+    }
+
+
+def _ends_agent(error: AgentError) -> bool:
+    """Whether no repetition can change it: the service does not know this agent any more, or does not let it in."""
+    if isinstance(error, TokenError):
+        return error.refused
+    return isinstance(error, Unauthorized) or (isinstance(error, ServiceError) and error.type_key in _FATAL)
 
 
 def run(inputs: Inputs, files: Store, console: Console, version: str) -> int:

@@ -60,7 +60,8 @@ class Assertion:
         try:
             document: dict[str, Any] = jsontext.loads(answer.body)
             if answer.status != 200:
-                raise TokenError(str(document.get("error_description") or document.get("error") or answer.status))
+                said = document.get("error_description") or document.get("error") or answer.status
+                raise TokenError(str(said), refused=document.get("error") == "invalid_client")
             self._token = str(document["access_token"])
             self._until = time.monotonic() + max(float(document.get("expires_in", 0)) - _MARGIN_S, 1.0)
         except (ValueError, KeyError, TypeError, AttributeError) as error:

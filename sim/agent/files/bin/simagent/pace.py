@@ -11,7 +11,7 @@ SESSION_CONFLICT_S = 240.0
 """How long a session that already exists is waited for."""
 CLOCK_SKEW_S = 1800.0
 """How long a wrong clock is waited for."""
-SESSION_END_S, LEAST_END_S = 30.0, 5.0
+SESSION_END_S, LEAST_END_S = 30.0, 15.0
 """How long a service may take to end a session when the agent stops; at any pace it has the second, for that is no pause but its work."""
 RENEW_JOB_S = 60.0
 CONNECT_RETRY_S = 0.1

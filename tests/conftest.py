@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -84,5 +85,18 @@ def fake_azure(running_azure: FakeAzure, monkeypatch: pytest.MonkeyPatch) -> Ite
     for name, value in running_azure.environment().items():
         monkeypatch.setenv(name, value)
     yield running_azure
+    _end_polling(running_azure)
     assert running_azure.crashes == []
     assert running_azure.refused_hosts == []
+
+
+def _end_polling(fake: FakeAzure) -> None:
+    """No thread of the SDK still asks how an operation is that nobody waits for: it would ask the next test's fake, or Azure itself."""
+    fake.faults.clear()
+    fake.before.clear()
+    fake.after.clear()
+    fake.settle()
+    for thread in threading.enumerate():
+        if thread.name.startswith("LROPoller("):
+            thread.join(60)
+            assert not thread.is_alive(), f"{thread.name} still polls"

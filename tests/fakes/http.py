@@ -116,6 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
             # Clients of a proxy send head and body apart, and the body only when the head is acknowledged: which the kernel would put off for 40 ms.
             self._tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         body = self.rfile.read(size)
+        if len(body) < size:  # the client ended in the middle
+            self.close_connection = True
+            return
         answer = self.server.respond(self.command, self.origin + self.path, dict(self.headers.items()), body)
         if answer is None:
             self.close_connection = True

@@ -95,5 +95,5 @@ class FakeCloud(ABC, Generic[F]):
 def open_to_packer(machines: World, patch: pytest.MonkeyPatch, **more: str) -> None:
     """Packer finds the way into the newest machine, and waits as long as a container takes; `more` are other variables of its template."""
     host, port = machines.open_ssh()
-    for name, value in {"ssh_host": host, "ssh_port": str(port), "reboot_pause": "1s", **more}.items():
+    for name, value in {"ssh_host": host, "ssh_port": str(port), "reboot_pause": "10s", **more}.items():
         patch.setenv(f"PKR_VAR_{name}", value)

@@ -80,7 +80,7 @@ def adopt(shop: Workshop, program: Path) -> dict[str, str]:
 def unpacked(folder: Path) -> Path:
     """The program, out of Debian's package; nothing is installed. Raises ProcessError where apt has no such package."""
     folder.mkdir(parents=True, exist_ok=True)
-    proc.run(["apt-get", "download", "-q", "packer"], cwd=folder, timeout=300)
+    proc.run(["apt-get", "download", "-q", "-o", "Acquire::Retries=3", "packer"], cwd=folder, timeout=300)
     package = next(folder.glob("packer_*.deb"))
     proc.run(["dpkg", "-x", package, folder / "root"], timeout=120)
     package.unlink()

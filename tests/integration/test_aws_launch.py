@@ -84,7 +84,7 @@ class TestLaunches(Launches):
 def test_an_instance_that_powers_itself_off_is_terminated_and_only_its_agent_is_left(field: Account) -> None:
     report = field.launch()
     (started,) = report.started
-    field.world.machine(started.instance.id).run("systemctl --no-block poweroff")
+    field.world.machine(started.instance.id).power_off()
     until("the instance is terminated", lambda: field.instances() == {})
     assert [one.kind for one in field.fake.held() if one.tags.get("goldbake-launch")] == []
     field.destroy(report.launch_id)
@@ -110,7 +110,7 @@ def test_the_metadata_service_of_an_instance_is_version_2_and_one_hop_far(field:
         assert machine.run(TOKEN.replace("60", "21601")) == "400"
         until("the guard is loaded", lambda: machine.run("systemctl is-active goldbake-metadata-guard || true") == "active\n")
         machine.run("nft delete table inet goldbake")  # which would refuse a container's network whatever the hop limit is
-        assert _one_hop_further(machine.namespace, tmp_path) == "no answer"
+        assert _one_hop_further(machine.namespace, tmp_path, seconds=2) == "no answer"
         client.modify_instance_metadata_options(InstanceId=name, HttpPutResponseHopLimit=2)
         assert _one_hop_further(machine.namespace, tmp_path) == "200"
         client.modify_instance_metadata_options(InstanceId=name, HttpEndpoint="disabled")
@@ -120,7 +120,7 @@ def test_the_metadata_service_of_an_instance_is_version_2_and_one_hop_far(field:
     until("the container has ended", lambda: not machine.is_running)
 
 
-def _one_hop_further(namespace: Path, folder: Path) -> str:
+def _one_hop_further(namespace: Path, folder: Path, seconds: int = 60) -> str:
     """What a container's network behind the machine's own gets for a token: HTTP status, or `no answer`."""
     inner = folder / f"inner-{time.monotonic_ns()}"
     inner.touch()
@@ -131,9 +131,9 @@ def _one_hop_further(namespace: Path, folder: Path) -> str:
             ip address add 172.30.0.1/24 dev outer && ip link set outer up
             echo 1 > /proc/sys/net/ipv4/ip_forward
             nsenter --net={inner} sh -c 'ip address add 172.30.0.2/24 dev inner && ip link set inner up && ip route add default via 172.30.0.1'
-            nsenter --net={inner} {TOKEN.replace("curl", "curl --max-time 2", 1)} || true
+            nsenter --net={inner} {TOKEN.replace("curl", f"curl --max-time {seconds}", 1)} || true
         """
-        said = proc.run(["nsenter", f"--net={namespace}", "sh", "-ec", script], timeout=30).stdout.strip()
+        said = proc.run(["nsenter", f"--net={namespace}", "sh", "-ec", script], timeout=90).stdout.strip()
         return "no answer" if said == "000" else said
     finally:
         proc.run(["nsenter", f"--net={namespace}", "ip", "link", "delete", "outer"], check=False)

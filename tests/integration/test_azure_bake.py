@@ -94,7 +94,7 @@ def field(baked_image: BakedImage, old_packer: Path, tmp_path_factory: pytest.Te
     with FakeAzure() as fake, azureaccount.environment(fake) as patch, world(ResourceManager(fake), folder / "world") as machines:
         host, port = machines.open_ssh()
         fake.book.address_of = lambda _: host
-        for name, value in (told | {"PKR_VAR_ssh_port": str(port), "PKR_VAR_reboot_pause": "1s"}).items():
+        for name, value in (told | {"PKR_VAR_ssh_port": str(port), "PKR_VAR_reboot_pause": "10s"}).items():
             patch.setenv(name, value)
         machines.stands_for(BASE.lower(), [folder / "agent", baked_image.root])
         make_gallery("images", "agents", LOCATION)

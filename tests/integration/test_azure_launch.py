@@ -128,7 +128,7 @@ def test_a_given_group_stays_and_everything_of_the_launch_in_it_goes(field: Subs
 def test_a_machine_that_powers_itself_off_stays_until_it_is_destroyed(field: Subscription) -> None:
     report = field.launch()
     (started,) = report.started
-    field.world.machine(started.instance.id).run("systemctl --no-block poweroff")
+    field.world.machine(started.instance.id).power_off()
     until("the machine is stopped", lambda: field.fake.machine(started.instance.id).power == "stopped")
     (found,) = service.instances(field.paths, [Cloud.AZURE])
     assert (found.id, found.state) == (started.instance.id, "stopped")

@@ -45,8 +45,12 @@ def _left(paths: Paths, said: str) -> list[str]:
     found += [line for line in Path("/proc/mounts").read_text().splitlines() if str(folder) in line]
     found += sorted(cgroups.named(f"goldbake-{named[1]}"))
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
-        if str(paths.cache / "disks") in backing.read_text():
-            found.append(f"{backing.parts[3]}: {backing.read_text().strip()}")
+        try:
+            file = backing.read_text().strip()
+        except OSError:
+            continue
+        if str(paths.cache / "disks") in file:
+            found.append(f"{backing.parts[3]}: {file}")
     if folder.exists():
         found += [str(path) for path in folder.rglob("*")]
     launches = paths.state / "launches"
@@ -96,11 +100,14 @@ def test_a_demo_that_is_interrupted_leaves_nothing(paths: Paths) -> None:
         [PROJECT / "inv", "demo", "--engine", "container"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/"
     ) as child:
         assert child.stderr is not None
+        assert child.stdout is not None
+        errors = ""
         for line in child.stderr:
+            errors += line
             if line.startswith("job"):  # the agent is online
-                break
-        child.send_signal(2)
-        output, errors = child.communicate(timeout=120)
+                child.send_signal(2)
+        output = child.stdout.read()
+        child.wait(120)
     assert child.returncode not in (0, None)
     assert output == ""
     assert "Traceback" not in errors

@@ -84,7 +84,7 @@ class TestLaunches(Launches):
 def test_an_instance_that_powers_itself_off_stays_until_it_is_destroyed(field: Project) -> None:
     report = field.launch()
     (started,) = report.started
-    field.world.machine(started.instance.id).run("systemctl --no-block poweroff")
+    field.world.machine(started.instance.id).power_off()
     until("the instance is terminated", lambda: field.fake.instance(started.instance.id)["status"] == "TERMINATED")
     assert [one.id for one in service.instances(field.paths, [Cloud.GCP])] == [started.instance.id]
     field.destroy(report.launch_id)

@@ -127,7 +127,10 @@ def test_the_image_stays_mounted_until_its_last_user_has_gone(paths: Paths) -> N
 def test_containers_of_other_launches_and_readers_of_logs_are_left_alone(paths: Paths) -> None:
     _launch(paths, "l1")
     _launch(paths, "l2")
-    with subprocess.Popen(["tail", "-f", str(service.instances_folder(paths) / "l1/1/console.log")], stdout=subprocess.DEVNULL) as reader:
+    log = service.instances_folder(paths) / "l1/1/console.log"
+    with subprocess.Popen(["tail", "-n", "+1", "-f", log], stdout=subprocess.PIPE) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline()  # it has the file open
         _destroy(paths, "l1").require_nothing_left()
         assert reader.poll() is None
         reader.kill()

@@ -141,7 +141,12 @@ def test_r10_a_crash_while_it_registers_leaves_no_core_and_no_copy(machines: Mac
     show = "systemctl show -p ActiveState --value goldbake-firstboot.service"
     field.until("the unit has failed", lambda: machine.run(show).stdout == "failed\n")
     assert traces.in_folder(machine.folder, machines.azdo.pat, besides=("root", "seed")) == []
-    assert "status=6/ABRT" in (journal := machine.run("journalctl --output=export --all --no-pager").stdout)
+
+    def journal_with_why() -> str:
+        said = machine.run("journalctl --output=export --all --no-pager").stdout
+        return said if "status=6/ABRT" in said else ""
+
+    journal = field.until("the journal says why", journal_with_why)
     assert not traces.in_text(journal, machines.azdo.pat)
     machines.azdo.clear_faults()
     machine.restart()

@@ -36,7 +36,8 @@ openssl x509 -inform DER -in {CERTIFICATE} -noout -text
 @pytest.fixture
 def machine(baked_image: BakedImage, tmp_path: Path) -> Machine:
     """The baked image, with the scripts where a bake has them."""
-    shutil.copytree(PROJECT / "image-scripts", tmp_path / "scripts" / UPLOADED.lstrip("/") / "scripts")
+    uploaded = tmp_path / "scripts" / UPLOADED.lstrip("/") / "scripts"
+    shutil.copytree(PROJECT / "image-scripts", uploaded, ignore=shutil.ignore_patterns("__pycache__"))
     return Machine(tmp_path / "machine", [tmp_path / "scripts", baked_image.root])
 
 

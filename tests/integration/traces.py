@@ -174,6 +174,8 @@ def _sample(secret: bytes, pause: float) -> dict[str, Any]:
 
 def _note(seen: dict[tuple[str, int], dict[str, Any]], kind: str, pid: int, now: float, stat: bytes, words: bytes, secret: bytes) -> None:
     if (kind, pid) not in seen:
+        # It may have become another program between the looks: as it is now, or as it was if it has ended.
+        stat, words = _read(f"/proc/{pid}/stat") or stat, _read(f"/proc/{pid}/cmdline") or words
         fields = stat.rpartition(b")")[2].split()
         leader = _read(f"/proc/{int(fields[3])}/cmdline") if len(fields) > 3 else b""
         text = [data.replace(secret, b"***").replace(b"\0", b" ").decode(errors="replace").strip() for data in (words, leader)]

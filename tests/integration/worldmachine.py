@@ -162,6 +162,11 @@ class Machine:
         pid = container.first_process(cgroups.processes(self.group))
         return proc.run(["nsenter", "--all", "--target", str(pid), "/bin/bash", "-c", script], timeout=timeout).stdout
 
+    def power_off(self) -> None:
+        """As a person does inside. Whoever asks is in it too, and may be ended before the answer comes."""
+        pid = container.first_process(cgroups.processes(self.group))
+        proc.run(["nsenter", "--all", "--target", str(pid), "systemctl", "--no-block", "poweroff"], check=False, timeout=60)
+
     # --- its life
 
     def start(self, serve: Serve, services: Sequence[int], *, off: Callable[[], None], problem: Callable[[str], None]) -> None:
@@ -171,8 +176,12 @@ class Machine:
 
         def life() -> None:
             try:
-                self._prepare(serve, services)
-                while self._boot() == REBOOT and not self.stopping.is_set():
+                try:
+                    self._prepare(serve, services)
+                except Exception:
+                    if not self.stopping.is_set():  # deleted before it was there
+                        raise
+                while not self.stopping.is_set() and self._boot() == REBOOT:
                     pass
                 if not self.stopping.is_set():
                     threading.Thread(target=off, name="power-off", daemon=True).start()
@@ -272,7 +281,7 @@ class Machine:
         while time.monotonic() < deadline and child.poll() is None:
             first = container.first_process(cgroups.processes(self.group))
             # Before it is systemd, it is what still mounts things.
-            if first is not None and Path(f"/proc/{first}/comm").read_text() == "systemd\n":
+            if first is not None and _name_of(first) == "systemd":
                 script = "for point in /sys/fs/cgroup/*/; do mount -o remount,bind,rw $point; done"
                 proc.run(["nsenter", "--mount", f"--target={first}", "sh", "-c", script], check=False)
                 return
@@ -300,8 +309,18 @@ class Machine:
         _remove_groups_of_docker()
 
 
+def _name_of(pid: int) -> str:
+    """Of a process; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 def _remove_groups_of_docker() -> None:
-    """Docker's own group stays, empty, in every hierarchy of this machine."""
+    """Docker's own group stays, empty, in every hierarchy of this machine; all that have a Docker share it, and one may be about to use it."""
+    if cgroups.named("goldbake-"):
+        return
     for folder in Path("/sys/fs/cgroup").glob("*/docker"):
         try:
             folder.rmdir()

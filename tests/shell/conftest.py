@@ -98,7 +98,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, mirror: Mirror) -> Iterator[P
     url = f"{mirror.publisher.server.url}/debian"
     line = f"deb [signed-by=/usr/share/keyrings/stand-in.gpg] {url} bookworm main non-free"
     (made / "etc/apt/sources.list").write_text(f"{line}\n")
-    shutil.copytree(PROJECT / "image-scripts", made / UPLOADED.lstrip("/") / "scripts")
+    shutil.copytree(PROJECT / "image-scripts", made / UPLOADED.lstrip("/") / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     proc.run(["unshare", "--mount", "--propagation=private", "chroot", made, "apt-get", "-q", "update"])
     yield made
     shutil.rmtree(folder)

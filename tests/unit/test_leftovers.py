@@ -37,7 +37,14 @@ def test_clean_up_ends_only_processes_that_name_the_work_folder(tmp_path: Path) 
 def test_clean_up_ends_the_children_of_a_session_too(tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
-    nested = "import subprocess, sys, time; child = subprocess.Popen(['sleep', '61']); print(child.pid, flush=True); time.sleep(60)"
+    nested = """
+import pathlib, subprocess, time
+child = subprocess.Popen(['sleep', '61'])
+while not pathlib.Path(f'/proc/{child.pid}/cmdline').read_bytes().startswith(b'sleep'):
+    time.sleep(0.01)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
     leader = subprocess.Popen([sys.executable, "-c", nested, f"{work}/run/root"], stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert leader.stdout is not None
     child = int(leader.stdout.readline())

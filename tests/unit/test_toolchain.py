@@ -1,5 +1,6 @@
 """Packer, its plugins and the toolkit come from where they can be had, once, and only as pinned; shell scripts stand in for them."""
 
+import functools
 import hashlib
 import io
 import os
@@ -13,6 +14,7 @@ from goldbake import toolchain
 from goldbake.config.model import Cloud, Lock, Pin
 from goldbake.config.plugins import PLUGINS
 from goldbake.errors import DownloadError, MissingError
+from goldbake.fetch import unreachable
 from goldbake.log import Progress
 from goldbake.packer import Packer, version_of
 from goldbake.paths import PROJECT, Paths
@@ -29,6 +31,12 @@ AMAZON = PLUGINS[Cloud.AWS].version
 def web() -> Iterator[Server]:
     with server() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server in this process may get no turn for a while."""
+    monkeypatch.setattr(toolchain, "unreachable", functools.partial(unreachable, timeout=60))
 
 
 @pytest.fixture

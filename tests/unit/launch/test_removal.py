@@ -30,10 +30,16 @@ class _Shared(FolderCloud):
     keeps = ""
     """The launch whose things it does not delete."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, shared=True)
+        self.refused = threading.Event()
+        """Set when somebody has asked for those."""
+
     def delete(self, resources: Sequence[Resource]) -> None:
         if self.together is not None:
             self.together.wait(60)
         if self.keeps and any(found.launch_id == self.keeps for found in resources):
+            self.refused.set()
             raise Failure(Scope.ACCOUNT, "Denied", f"{self.keeps} may not be deleted", hint="unlock it")
         super().delete(resources)
 
@@ -41,7 +47,7 @@ class _Shared(FolderCloud):
 @pytest.fixture
 def shared(tmp_path: Path, paths: Paths, request_: LaunchRequest) -> _Shared:
     """Three launches of two instances each."""
-    found = _Shared(tmp_path / "shared", shared=True)
+    found = _Shared(tmp_path / "shared")
     for name in ("l1", "l2", "l3"):
         service.launch(
             paths,
@@ -110,6 +116,7 @@ def test_an_interrupt_ends_all_and_the_next_removal_finishes_them(paths: Paths, 
     shared.keeps, said = "l2", io.StringIO()
 
     def enough(_: float) -> None:
+        assert shared.refused.wait(60)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.transport import RequestsTransport
 from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
@@ -92,7 +93,7 @@ def _listed(azure: Azure) -> list[Any]:
 def _waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long the SDK would have waited."""
     waited: list[float] = []
-    monkeypatch.setattr("azure.core.pipeline.transport._base.time.sleep", waited.append)
+    monkeypatch.setattr(RequestsTransport, "sleep", lambda _, seconds: waited.append(seconds))
     return waited
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.fakes.azure.book import SUBSCRIPTION, Resource
 from tests.fakes.azure.service import FakeAzure
-from tests.fakes.metadata import Metadata, Question, Reply
+from tests.fakes.metadata import BUSY_S, Metadata, Question, Reply
 
 VERSIONS = ("2019-03-11", "2020-09-01", "2021-01-01", "2021-02-01", "2021-12-13", "2023-11-15")
 """Some of those that the service knows; user data came with 2021-01-01."""
@@ -27,10 +28,10 @@ class Imds(Metadata):
 
     def machine(self) -> Resource:
         """The machine as it is now; one that is deleted shuts down with what it was told last."""
-        try:
-            self._last = self._fake.machine(self._name)
-        except KeyError:
-            pass
+        if self._fake.book.lock.acquire(timeout=BUSY_S):
+            with suppress(KeyError):
+                self._last = self._fake.machine(self._name)
+            self._fake.book.lock.release()
         return self._last
 
     def compute(self) -> dict[str, Any]:

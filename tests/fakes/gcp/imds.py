@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from tests.fakes.gcp.service import FakeGcp
-from tests.fakes.metadata import Metadata, Question, Reply
+from tests.fakes.metadata import BUSY_S, Metadata, Question, Reply
 
 Tree = dict[str, Any]
 _ROOT = "/computeMetadata/v1/"
@@ -26,10 +27,10 @@ class Imds(Metadata):
 
     def instance(self) -> dict[str, Any]:
         """The instance as it is now; one that is deleted shuts down with what it was told last."""
-        try:
-            self._last = self._fake.instance(self._name)
-        except KeyError:
-            pass
+        if self._fake.book.lock.acquire(timeout=BUSY_S):
+            with suppress(KeyError):
+                self._last = self._fake.instance(self._name)
+            self._fake.book.lock.release()
         return self._last
 
     def tree(self) -> Tree:

@@ -195,6 +195,17 @@ def test_service_that_fails_does_not_keep_a_listener_from_ending(installed: Inst
         assert "Traceback" not in running.said
 
 
+def test_agent_that_is_deleted_between_two_polls_ends_with_1(archive: Path) -> None:
+    """Its token is refused then, and so is its key; within a poll it is told that its session has expired."""
+    with SimulatedAzureDevOps(poll_seconds=0) as service, unpacked(archive, service) as found:
+        assert found.configure(service).code == 0
+        with found.running("bin/Agent.Listener", "run") as running:
+            until(lambda: online(service))
+            assert found.run("./config.sh", "remove", "--unattended", "--auth", "pat", "--token", service.pat).code == 0
+            assert running.wait() == 1
+            assert "is not registered" in running.said
+
+
 def test_service_that_is_gone_does_not_keep_a_listener_from_ending(archive: Path) -> None:
     with SimulatedAzureDevOps(poll_seconds=1) as service, unpacked(archive, service) as found:
         assert found.configure(service).code == 0

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
 import pytest
 
 from goldbake.errors import GoldbakeError
@@ -120,6 +121,19 @@ def test_a_holder_that_left_no_name_is_another_process(lock: Path, said: io.Stri
         lock.with_name("packer.lock.holder").unlink()
         with pytest.raises(GoldbakeError, match="another process holds"), exclusive(lock, "the build", Progress(said), timeout=0):
             pytest.fail("two hold the lock")
+
+
+def test_who_has_just_got_the_lock_is_named_although_its_name_comes_a_moment_later(lock: Path, said: io.StringIO) -> None:
+    lock.parent.mkdir()
+    held = filelock.FileLock(lock, thread_local=False)
+    note = lock.with_name("packer.lock.holder")
+    note.touch()
+    with held.acquire():
+        threading.Timer(0.1, note.write_text, ("process 4711 on elsewhere",)).start()
+        threading.Timer(0.5, held.release).start()
+        with exclusive(lock, "the build", Progress(said)):
+            pass
+    assert said.getvalue() == f"waiting for the build: process 4711 on elsewhere holds {lock}\n"
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -273,3 +273,9 @@ def test_no_answer_is_unreachable_within_the_time() -> None:
         why = unreachable(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout=0.2)
     assert why in {"no answer within 0 s", "timed out"}
     assert time.monotonic() - began < 30
+
+
+def test_a_part_that_another_process_finishes_meanwhile_is_no_failure(web: Server, get: Get, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / ".file.other").symlink_to("gone")  # listed in the folder, and not there when it is looked at
+    assert get(web.serve("/zip", DATA)).read_bytes() == DATA

@@ -168,6 +168,15 @@ def test_r22_path_of_the_jobs_has_cuda_and_labels_are_capabilities(box: Box, ser
         assert not [name for name in agent["capabilities"] if "TOKEN" in name or "NOTIFY" in name or "AZP" in name]
 
 
+def test_r25_a_listener_that_did_not_hear_the_first_time_is_asked_once_more(box: Box) -> None:
+    """As one that is asked to stop in the moment in which it starts."""
+    replace(box, "trap '[ -e asked ] && exit 0; touch asked' INT; echo 'Listening for Jobs'; while :; do sleep 0.1; done")
+    with started(box) as running:
+        running.ready()
+        running.child.send_signal(signal.SIGTERM)
+        assert running.wait() == 0
+
+
 @pytest.mark.parametrize("code", [1, 2, 7])
 def test_r24_a_listener_that_fails_fails_the_service(box: Box, code: int) -> None:
     replace(box, f"echo 'Agent listener has a problem'; exit {code}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import stat
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,6 +83,13 @@ def test_a_container_has_one_console(box: Box) -> None:
     box.write("run/systemd/container", "systemd-nspawn\n")
     status.announce(box.settings, "x")
     assert (box.root / "dev/console").read_bytes() == b"\r\nx\r\n"
+
+
+def test_a_boot_that_stands_still_for_a_while_says_its_line_all_the_same(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = itertools.count(step=10)
+    monkeypatch.setattr(status, "time", SimpleNamespace(monotonic=lambda: next(seconds), sleep=time.sleep))
+    status.announce(box.settings, "late")
+    assert (box.root / "dev/console").read_text().strip() == "late"
 
 
 def test_a_console_that_takes_nothing_does_not_hold_up_the_boot(box: Box) -> None:

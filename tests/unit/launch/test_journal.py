@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from dataclasses import replace
@@ -77,3 +78,17 @@ def test_a_launch_that_is_forgotten_leaves_no_file(journal: Journal, tmp_path: P
         journal.set_state(ENTRY, State.REMOVING)
         journal.remove("l1")
     assert list((tmp_path / "launches").iterdir()) == []
+
+
+def test_whoever_looks_at_a_lock_makes_none_and_is_in_nobodys_way(journal: Journal, tmp_path: Path) -> None:
+    assert not journal.is_locked("l1")
+    assert not (tmp_path / "launches").exists()
+    journal.write(ENTRY)
+    with journal.locked("l1"):
+        pass
+    with (tmp_path / "launches" / "l1.lock").open() as looked:
+        fcntl.flock(looked, fcntl.LOCK_SH)  # as a look does, only longer
+        threading.Timer(0.1, fcntl.flock, (looked, fcntl.LOCK_UN)).start()
+        assert not journal.is_locked("l1")
+        with journal.locked("l1"):
+            assert journal.is_locked("l1")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -339,3 +342,28 @@ def test_no_secret_is_in_what_is_listed(gcp_field: Field) -> None:
     said: Any = [launcher.resources(), [one.document() for one in launcher.instances()]]
     assert PAT not in str(said)
     assert HOME in str(said)
+
+
+def test_what_was_asked_for_is_noted_and_looked_at_by_many_threads() -> None:
+    """Several launches of a project are removed at a time."""
+    asked, ended = removal.Asked(time.monotonic), threading.Event()
+
+    def note(who: int) -> None:
+        for number in range(3000):
+            asked.note([Resource(Cloud.GCP, "disk", f"{who}-{number}", "l1")])
+        ended.set()
+
+    def look() -> None:
+        while not ended.is_set():
+            asked.now()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            work = [pool.submit(note, 1), pool.submit(note, 2), pool.submit(look), pool.submit(look)]
+            for each in work:
+                each.result()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(asked.now()) == 6000

@@ -125,8 +125,10 @@ class Running:
     def wait_for(self, text: str, seconds: float = 240) -> None:
         """Until the task's standard error holds `text`."""
         deadline = time.monotonic() + seconds
-        while text not in self.said():
-            assert self.child.poll() is None, f"it ended with {self.child.returncode}:\n{self.said()}"
+        while (ended := self.child.poll() is not None) or text not in self.said():
+            if ended:  # what it printed last is there by now
+                assert text in self.said(), f"it ended with {self.child.returncode}:\n{self.said()}"
+                return
             assert time.monotonic() < deadline, f"no {text!r} after {seconds} s:\n{self.said()}"
             time.sleep(0.1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,19 @@ def test_changed_lock_file_makes_a_new_environment(checkout: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert not (checkout / ".venv" / "old").exists()
     assert (checkout / ".venv" / "goldbake.lock").read_text() == "a==1\n"
+
+
+def test_first_calls_at_the_same_time_make_one_environment(checkout: Path) -> None:
+    (checkout / "bin" / "flock").symlink_to("/usr/bin/flock")
+    _program(
+        checkout / "bin" / "python3",
+        f'[ "$1" = -c ] && exit 0\necho made >>{checkout}/log\n/usr/bin/mkdir -p {checkout}/.venv/bin\n/usr/bin/cp {checkout}/fake {checkout}/.venv/bin/python',
+    )
+    _program(checkout / "fake", "/usr/bin/sleep 0.3")
+    with ThreadPoolExecutor() as pool:
+        calls = [pool.submit(_inv, checkout, "bake") for _ in range(3)]
+        assert [call.result().returncode for call in calls] == [0, 0, 0]
+    assert (checkout / "log").read_text() == "made\n"
 
 
 def test_packages_that_cannot_be_installed_leave_no_half_environment(checkout: Path) -> None:

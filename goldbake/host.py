@@ -51,7 +51,8 @@ CLOUD: Mapping[str, str] = {"ssh": "openssh-client", "ssh-keyscan": "openssh-cli
 NEEDED_BYTES = 12_000_000_000
 """A first bake: Go's caches 5 GB when Packer has to be built, layers 3 GB, raw disk 2.5 GB, artifact 0.6 GB."""
 
-_APT_LOCK = Path("/run/lock/goldbake-apt.lock")
+_APT_LOCK = Path("/run/goldbake-apt.lock")
+"""Where only root can make a file, and only root comes here."""
 _DPKG_S = 600
 """How long somebody else may install something, as unattended-upgrades does."""
 

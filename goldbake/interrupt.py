@@ -1,7 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP as one exception in the main thread, whatever it does just then.
 
 Python calls a handler between two steps of the main thread. A signal that comes just before that thread waits for a lock, a program or a
-file is only noted, and the waiting goes on; and what a handler raises within a destructor is dropped. Both happen to who presses Ctrl-C while
+file is only noted, and the waiting goes on; and what a handler raises within a destructor is dropped. Both happen to whoever presses Ctrl-C while
 threads start. So a thread looks after each signal, and sends it again until it was raised where it counts.
 """
 
@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 _CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NONE = b"\0"
 _LOOK_S = 0.1
-"""How long the main thread has to be interrupted before the signal is sent again."""
+"""How long the main thread gets to raise it before the signal is sent again."""
 
 
 class Terminated(BaseException):
@@ -46,34 +47,39 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
-        interrupts.end()
+        interrupts.ignore()
+        signal.set_wakeup_fd(wakeup)
+        os.write(note, _NONE)
+        interrupts.join()  # it sends none any more: only now may the handlers go
         for name, handler in before.items():
             signal.signal(name, handler)
-        signal.set_wakeup_fd(wakeup)
         sys.unraisablehook = hook
         os.close(note)
-        interrupts.join()
         os.close(noted)
+    if interrupts.lost is not None:
+        raise interrupts.lost
 
 
 class _Interrupts:
     """What became of the first signal. `noted` is where Python writes the number of each as soon as it comes, whatever the main thread does."""
 
     def __init__(self, noted: int) -> None:
+        self.lost: BaseException | None = None
+        """What was dropped and not raised again."""
         self._noted = noted
         self._raised = False
         self._repeated = False
-        self._ended = threading.Event()
+        self._ignored = threading.Event()
         self._hook = sys.unraisablehook
         self._watcher = threading.Thread(target=self._watch, name="signals", daemon=True)
         self._watcher.start()
 
     def handle(self, signum: int, _: FrameType | None) -> None:
         """For `signal.signal`."""
-        if self._ended.is_set():
+        if self._ignored.is_set():
             return
         if not self._raised:
-            self._raised, self._repeated = True, False
+            self._raised, self._repeated, self.lost = True, False, None
             raise KeyboardInterrupt if signum == signal.SIGINT else Terminated(signum)
         if self._repeated:
             self._repeated = False  # the first one came in time after all
@@ -82,22 +88,25 @@ class _Interrupts:
 
     def dropped(self, what: sys.UnraisableHookArgs) -> None:
         """For `sys.unraisablehook`."""
-        if issubclass(what.exc_type, KeyboardInterrupt | Terminated):
-            self._raised = False
+        if isinstance(what.exc_value, KeyboardInterrupt | Terminated):
+            self._raised, self.lost = False, what.exc_value
         else:
             self._hook(what)
 
-    def end(self) -> None:
-        """From now on signals are nothing."""
-        self._ended.set()
+    def ignore(self) -> None:
+        """Signals do nothing from now on."""
+        self._ignored.set()
 
     def join(self) -> None:
-        """Wait for the watcher, after the other end of `noted` was closed."""
+        """Wait for the watcher, after it was told `_NONE`."""
         self._watcher.join()
 
     def _watch(self) -> None:
-        first = os.read(self._noted, 1)
-        while first and not self._ended.wait(_LOOK_S):
+        numbers = {bytes([name]): name for name in _CAUGHT}
+        while (noted := os.read(self._noted, 1)) not in numbers:  # others' signals are noted too
+            if noted == _NONE:
+                return
+        while not self._ignored.wait(_LOOK_S):
             if not self._raised:
                 self._repeated = True
-                signal.pthread_kill(threading.main_thread().ident or 0, first[0])
+                signal.pthread_kill(threading.main_thread().ident or 0, numbers[noted])

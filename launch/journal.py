@@ -6,7 +6,6 @@ free and whose state is not `running` is what a killed process left.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
@@ -22,12 +21,13 @@ import filelock
 from goldbake.clouds import tags
 from goldbake.config.model import Cloud
 from goldbake.errors import GoldbakeError
+from goldbake.exclusive import is_held
 
 BAKE = "bake-"
 """How the launch id of what a bake has made begins; a launch's own id has no hyphen."""
 
 _LOOK_S = 0.5
-"""Whoever looks whether a launch is locked holds its lock for a moment; that is not being at work on it."""
+"""How long a lock may be held by somebody who only looks whether it is: that is not being at work on the launch."""
 
 
 def launch_of(found: Mapping[str, str]) -> str:
@@ -98,17 +98,7 @@ class Journal:
 
     def is_locked(self, launch_id: str) -> bool:
         """Whether a process is at work on this launch right now."""
-        try:
-            handle = os.open(self._lock(launch_id), os.O_RDONLY)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # the same lock as FileLock's, but the file is not made anew
-            return False
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(handle)
+        return is_held(self._lock(launch_id))
 
     def is_known(self, launch_id: str) -> bool:
         """Whether a launch or a bake was begun here: its entry or its lock is here."""

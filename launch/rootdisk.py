@@ -34,10 +34,8 @@ class RootDisks:
         self._mounts = folder / ".images"
 
     def unpack(self, artifact: Path, sha256: str, progress: Progress) -> None:
-        """Have the raw disk of a qcow2 in the cache; 4 s and 1.5 GB the first time. Those that no instance uses any more go."""
+        """Have the raw disk of a qcow2 in the cache; 4 s and 1.5 GB the first time. Those go that no instance uses and no launch has lately asked for."""
         raw = self._raw(sha256)
-        if _is_wanted(raw):
-            return
         with exclusive(self._cache / "disks.lock", "the cache of disks", progress):
             if _is_wanted(raw):
                 return

@@ -105,8 +105,9 @@ def wait_for_agent(
         timeline.read(console, now)
         found = view.find(agent)
         if found is not None and found.online:
-            timeline.read(launcher.console(instance), clock() - began)  # what it printed while the pool was asked
-            timeline.marks["online"] = clock() - began
+            now = clock() - began
+            timeline.read(launcher.console(instance), now)  # what it printed while the pool was asked
+            timeline.marks["online"] = now
             return
         _give_up_early(launcher, instance, timeline)
         if now > timeout:

@@ -19,15 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from goldbake import proc, provenance, toolchain
 from goldbake.check import CheckReport
 from goldbake.clouds import tags
 from goldbake.clouds.failure import Scope
 from goldbake.config.model import Image
 from goldbake.errors import BakeError, GoldbakeError
-from goldbake.exclusive import exclusive
+from goldbake.exclusive import exclusive, is_held
 from goldbake.images import failed_checks, remote_check
 from goldbake.images.base import Attempt, Base, CloudImages
 from goldbake.images.copies import complete, result_tags
@@ -96,15 +94,8 @@ def _prepared(job: Job, image: Image, *, check: bool) -> Sequence[Attempt]:
 def _clear_dead(folder: Path, locks: Path) -> None:
     """Remove the folders of runs that were killed. Their lock files stay: `reap` learns from these what nobody goes on with."""
     for dead in folder.iterdir() if folder.is_dir() else ():
-        lock = locks / f"{dead.name}.lock"
-        if not lock.exists():  # it ended just now: to make its lock anew would be to say that it was killed
+        if not is_held(locks / f"{dead.name}.lock"):
             shutil.rmtree(dead, ignore_errors=True)
-            continue
-        try:
-            with filelock.FileLock(lock).acquire(timeout=0):
-                shutil.rmtree(dead, ignore_errors=True)
-        except filelock.Timeout:
-            continue
 
 
 @contextmanager

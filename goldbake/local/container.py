@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
+import secrets
 import shutil
 import socket
 import subprocess
@@ -148,11 +148,11 @@ def first_process(processes: Iterable[int]) -> int | None:
 def free_port() -> int:
     """A TCP port of loopback that nothing listens on right now.
 
-    It is none of those that the kernel gives to whoever wants any (ip_local_port_range), so nobody else gets it before it is used.
+    Where there is a choice it is none of those that the kernel gives to whoever wants any (ip_local_port_range): it may be used a while later.
     """
     lowest, highest = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
     others = [*range(10000, lowest), *range(highest + 1, 65536)]
-    for wanted in (*random.sample(others, min(len(others), 50)), 0):
+    for wanted in (*secrets.SystemRandom().sample(others, min(len(others), 50)), 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", wanted))
             port: int = probe.getsockname()[1]

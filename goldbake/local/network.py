@@ -21,7 +21,7 @@ DNS = "10.0.2.3"
 
 _READY_S = 30.0
 _LOOK_S = 1.0
-"""How often slirp4netns is looked for: whoever presses Ctrl-C just then ends it too."""
+"""How often slirp4netns is looked for: it may have ended, or been ended."""
 
 
 def make_namespace(file: Path) -> None:

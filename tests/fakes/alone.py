@@ -21,7 +21,9 @@ def main(cloud: str, words: str, make: Callable[[int], T], account: Callable[[T]
     parser = argparse.ArgumentParser(prog=f"python -m tests.fakes.{cloud}", description=f"A fake of {words} on loopback.")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0, the default, takes a free one")
     options = parser.parse_args(argv)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # so that whoever waits for them does, and no handler comes between two steps
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, _ENDING
+    )  # `sigwait` takes them; a handler could run just before a wait, which would then not end
     try:
         with make(options.port) as fake:
             print(json.dumps({"url": fake.url, **account(fake), "environment": fake.environment()}), flush=True)

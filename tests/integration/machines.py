@@ -210,7 +210,7 @@ class Machine:
         self.start()
 
     def shut_down(self, timeout: float = WAIT_S) -> float:
-        """Ask it to power off, as the launcher does; seconds until it is off."""
+        """Ask it to power off, a VM until it does; seconds until it is off."""
         began = time.monotonic()
         if self.engine is Engine.VM:
             pid = self.pid
@@ -223,7 +223,7 @@ class Machine:
                 nonlocal pressed
                 if time.monotonic() - pressed > 10:
                     pressed = time.monotonic()
-                    with contextlib.suppress(OSError, ProcessError), vm.Monitor(self.folder) as monitor:
+                    with contextlib.suppress(OSError, ProcessError, ValueError), vm.Monitor(self.folder) as monitor:
                         monitor.command("system_powerdown")
                 return leftovers.has_ended(pid)
 

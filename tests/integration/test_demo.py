@@ -104,7 +104,7 @@ def test_a_demo_that_is_interrupted_leaves_nothing(paths: Paths) -> None:
         errors = ""
         for line in child.stderr:
             errors += line
-            if line.startswith("job"):  # the agent is online
+            if line == "job …\n":  # the agent is online
                 child.send_signal(2)
         output = child.stdout.read()
         child.wait(120)

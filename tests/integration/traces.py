@@ -161,9 +161,8 @@ def _sample(secret: bytes, pause: float) -> dict[str, Any]:
         for name in os.listdir("/proc"):  # noqa: PTH208 (this loop is to be fast)
             if not name.isdigit():
                 continue
-            now, stat = time.time(), _read(f"/proc/{name}/stat")  # first: it may be gone when its environment has been read
-            words = _read(f"/proc/{name}/cmdline")
-            environ = _read(f"/proc/{name}/environ")
+            now = time.time()
+            stat, words, environ = _look(name, secret)
             for kind, data in (("cmdline", words), ("environ", environ)):
                 if secret in data:
                     _note(seen, kind, int(name), now, stat, words, secret)
@@ -172,10 +171,24 @@ def _sample(secret: bytes, pause: float) -> dict[str, Any]:
     return {"rounds": rounds, "longest": longest, "sightings": list(seen.values())}
 
 
+def _look(name: str, secret: bytes) -> tuple[bytes, bytes, bytes]:
+    """Stat, words and environment of one and the same program: a process may become another between the looks."""
+    while True:
+        stat = _read(f"/proc/{name}/stat")  # first: it may be gone when its environment has been read
+        words, environ = _read(f"/proc/{name}/cmdline"), _read(f"/proc/{name}/environ")
+        if secret not in words and secret not in environ:
+            return stat, words, environ
+        again = _read(f"/proc/{name}/cmdline")
+        if not again or (again == words and _session(_read(f"/proc/{name}/stat")) == _session(stat)):
+            return stat, words, environ
+
+
+def _session(stat: bytes) -> bytes:
+    return b"".join(stat.rpartition(b")")[2].split()[3:4])
+
+
 def _note(seen: dict[tuple[str, int], dict[str, Any]], kind: str, pid: int, now: float, stat: bytes, words: bytes, secret: bytes) -> None:
     if (kind, pid) not in seen:
-        # It may have become another program between the looks: as it is now, or as it was if it has ended.
-        stat, words = _read(f"/proc/{pid}/stat") or stat, _read(f"/proc/{pid}/cmdline") or words
         fields = stat.rpartition(b")")[2].split()
         leader = _read(f"/proc/{int(fields[3])}/cmdline") if len(fields) > 3 else b""
         text = [data.replace(secret, b"***").replace(b"\0", b" ").decode(errors="replace").strip() for data in (words, leader)]

@@ -128,11 +128,18 @@ def test_who_has_just_got_the_lock_is_named_although_its_name_comes_a_moment_lat
     held = filelock.FileLock(lock, thread_local=False)
     note = lock.with_name("packer.lock.holder")
     note.touch()
-    with held.acquire():
-        threading.Timer(0.1, note.write_text, ("process 4711 on elsewhere",)).start()
-        threading.Timer(0.5, held.release).start()
-        with exclusive(lock, "the build", Progress(said)):
-            pass
+
+    def work() -> None:
+        time.sleep(0.1)
+        note.write_text("process 4711 on elsewhere")
+        wait_until(said.getvalue)
+        held.release()
+
+    held.acquire()
+    worker = threading.Thread(target=work)
+    worker.start()
+    with exclusive(lock, "the build", Progress(said)):
+        worker.join(60)
     assert said.getvalue() == f"waiting for the build: process 4711 on elsewhere holds {lock}\n"
 
 

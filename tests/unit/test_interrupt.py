@@ -71,12 +71,53 @@ def test_later_signals_say_that_the_clean_up_is_running_each_once(capsys: pytest
     assert capsys.readouterr().err.count("please wait") == 2
 
 
-def test_nothing_of_it_is_left() -> None:
-    before = signal.getsignal(signal.SIGTERM), sorted(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208 (names only)
+def test_nothing_of_it_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, made, pipe2 = signal.getsignal(signal.SIGTERM), [], os.pipe2
+
+    def pipe(flags: int) -> tuple[int, int]:
+        made.extend(ends := pipe2(flags))
+        return ends
+
+    monkeypatch.setattr(os, "pipe2", pipe)
     with interruptible():
-        assert signal.getsignal(signal.SIGTERM) != before[0]
-    assert (signal.getsignal(signal.SIGTERM), sorted(os.listdir("/proc/self/fd")), threading.active_count()) == before  # noqa: PTH208
+        assert signal.getsignal(signal.SIGTERM) != before
+        assert "signals" in [thread.name for thread in threading.enumerate()]
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "signals" not in [thread.name for thread in threading.enumerate()]
+    assert len(made) == 2
+    for end in made:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(end)
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_what_was_dropped_just_before_the_end_is_raised_there() -> None:
+    @interruptible()
+    def work() -> None:
+        _Destructor()
+
+    for _ in range(20):
+        with pytest.raises(Terminated):
+            work()
+
+
+def test_somebody_elses_signal_is_not_sent_again() -> None:
+    alarms: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _: alarms.append(number))
+
+    @interruptible()
+    def work() -> None:
+        signal.raise_signal(signal.SIGALRM)
+        time.sleep(0.5)
+        _kill_other_thread(signal.SIGTERM)
+        threading.Event().wait(LONG_S)
+
+    try:
+        with pytest.raises(Terminated):
+            work()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert alarms == [signal.SIGALRM]
 
 
 def test_another_thread_leaves_signals_to_the_main_one() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,9 +28,12 @@ class Imds(Metadata):
     def machine(self) -> Resource:
         """The machine as it is now; one that is deleted shuts down with what it was told last."""
         if self._fake.book.lock.acquire(timeout=BUSY_S):
-            with suppress(KeyError):
+            try:
                 self._last = self._fake.machine(self._name)
-            self._fake.book.lock.release()
+            except KeyError:
+                pass
+            finally:
+                self._fake.book.lock.release()
         return self._last
 
     def compute(self) -> dict[str, Any]:

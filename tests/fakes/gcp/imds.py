@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,9 +27,12 @@ class Imds(Metadata):
     def instance(self) -> dict[str, Any]:
         """The instance as it is now; one that is deleted shuts down with what it was told last."""
         if self._fake.book.lock.acquire(timeout=BUSY_S):
-            with suppress(KeyError):
+            try:
                 self._last = self._fake.instance(self._name)
-            self._fake.book.lock.release()
+            except KeyError:
+                pass
+            finally:
+                self._fake.book.lock.release()
         return self._last
 
     def tree(self) -> Tree:

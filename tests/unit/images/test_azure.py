@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -334,6 +335,9 @@ def test_all_regions_are_asked_for_at_once(
     profile = version_of(calls, artifact).properties.publishing_profile  # type: ignore[union-attr]
     found = {target.name.replace(" ", "").lower(): target.regional_replica_count for target in profile.target_regions or ()}  # type: ignore[union-attr]
     assert (found["westeurope"], found["westus2"]) == (2, 1)
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("LROPoller(")] == [], (
+        "`copied` looks, and nobody else"
+    )
 
 
 def test_an_end_of_life_is_set_and_taken_back(

@@ -185,6 +185,14 @@ def test_the_folder_of_a_killed_bake_goes_and_its_lock_file_stays_for_reap(place
     assert [path.name for path in lock.parent.iterdir()] == ["killed.lock"]
 
 
+def test_a_folder_whose_bake_has_just_ended_gets_no_lock(place: Workplace) -> None:
+    ended = place.paths.cache / "bakes" / "ended"
+    ended.mkdir(parents=True)
+    place.bake()
+    assert not ended.exists()
+    assert list((place.paths.state / "bakes").iterdir()) == []
+
+
 # --- checks
 
 

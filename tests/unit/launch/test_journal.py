@@ -80,7 +80,10 @@ def test_a_launch_that_is_forgotten_leaves_no_file(journal: Journal, tmp_path: P
     assert list((tmp_path / "launches").iterdir()) == []
 
 
-def test_whoever_looks_at_a_lock_makes_none_and_is_in_nobodys_way(journal: Journal, tmp_path: Path) -> None:
+def test_whoever_looks_at_a_lock_makes_none_and_is_in_nobodys_way(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launch.journal._LOOK_S", 60.0)
     assert not journal.is_locked("l1")
     assert not (tmp_path / "launches").exists()
     journal.write(ENTRY)

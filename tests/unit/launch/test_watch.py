@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import threading
+from types import SimpleNamespace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launch.watch import MARK, Timeline, last_lines, statuses
+from goldbake.log import Progress
+from launch.watch import MARK, Timeline, last_lines, statuses, wait_for_agent
 
 
 def _line(phase: str, **timings: float) -> str:
@@ -62,3 +67,15 @@ def test_the_end_of_a_console_is_shown_without_status_and_control_characters() -
     assert last_lines(text) == "[0;1;31mtwo[0m"
     assert last_lines(text, 2) == "    one\n    [0;1;31mtwo[0m"
     assert last_lines("") == ""
+
+
+def test_what_a_machine_prints_while_the_pool_is_asked_is_read_as_well() -> None:
+    consoles = iter([_line("register", started=4.0, register=5.0), _line("online", started=4.0, register=5.0, verify=6.5, online=9.0)])
+    launcher: Any = SimpleNamespace(console=lambda _: next(consoles), poll_s=0.01)
+    view: Any = SimpleNamespace(find=lambda _: SimpleNamespace(online=True), trouble="")
+    timeline, instance = Timeline(), Any
+    wait_for_agent(
+        launcher, instance, "agent", view, timeline, Progress(io.StringIO()),  # type: ignore[arg-type]
+        stage="instance", began=0.0, timeout=60, stop=threading.Event(), clock=lambda: 12.0,
+    )  # fmt: skip
+    assert set(timeline.marks) == {"kernel", "first boot", "registered", "online"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _CONSOLE_S = 0.5
-"""How long a console may take none of a line."""
+"""How long a line waits for a console that is full."""
 
 
 class Status:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NONE = b"\0"
@@ -33,7 +34,7 @@ class Terminated(BaseException):
 def interruptible() -> Iterator[None]:
     """Turn the first SIGTERM, SIGHUP or SIGINT of the block into an exception; later ones only say that the clean-up is running.
 
-    Raises KeyboardInterrupt or Terminated. In another thread than the main one it does nothing: Python leaves signals to that one.
+    Raises KeyboardInterrupt or Terminated; whoever gets it ends the process, so another Ctrl-C is nothing then. In another thread than the main one it does nothing: Python leaves signals to that one.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -43,7 +44,7 @@ def interruptible() -> Iterator[None]:
     interrupts = _Interrupts(noted)
     hook, sys.unraisablehook = sys.unraisablehook, interrupts.dropped
     wakeup = signal.set_wakeup_fd(note, warn_on_full_buffer=False)
-    before = {name: signal.signal(name, interrupts.handle) for name in _CAUGHT}
+    before: dict[int, Any] = {name: signal.signal(name, interrupts.handle) for name in _CAUGHT}
     try:
         yield
     finally:
@@ -51,6 +52,8 @@ def interruptible() -> Iterator[None]:
         signal.set_wakeup_fd(wakeup)
         os.write(note, _NONE)
         interrupts.join()  # it sends none any more: only now may the handlers go
+        if interrupts.raised:
+            before[signal.SIGINT] = signal.SIG_IGN
         for name, handler in before.items():
             signal.signal(name, handler)
         sys.unraisablehook = hook
@@ -66,8 +69,9 @@ class _Interrupts:
     def __init__(self, noted: int) -> None:
         self.lost: BaseException | None = None
         """What was dropped and not raised again."""
+        self.raised = False
+        """Whether one was raised, where it counts."""
         self._noted = noted
-        self._raised = False
         self._repeated = False
         self._ignored = threading.Event()
         self._hook = sys.unraisablehook
@@ -78,8 +82,8 @@ class _Interrupts:
         """For `signal.signal`."""
         if self._ignored.is_set():
             return
-        if not self._raised:
-            self._raised, self._repeated, self.lost = True, False, None
+        if not self.raised:
+            self.raised, self._repeated, self.lost = True, False, None
             raise KeyboardInterrupt if signum == signal.SIGINT else Terminated(signum)
         if self._repeated:
             self._repeated = False  # the first one came in time after all
@@ -89,7 +93,7 @@ class _Interrupts:
     def dropped(self, what: sys.UnraisableHookArgs) -> None:
         """For `sys.unraisablehook`."""
         if isinstance(what.exc_value, KeyboardInterrupt | Terminated):
-            self._raised, self.lost = False, what.exc_value
+            self.raised, self.lost = False, what.exc_value
         else:
             self._hook(what)
 
@@ -107,6 +111,6 @@ class _Interrupts:
             if noted == _NONE:
                 return
         while not self._ignored.wait(_LOOK_S):
-            if not self._raised:
+            if not self.raised:
                 self._repeated = True
                 signal.pthread_kill(threading.main_thread().ident or 0, numbers[noted])

@@ -53,7 +53,7 @@ _MASKED = (
 _START_S = 20.0
 _APPEAR_S = 60.0
 """Longest waits for a container's program, and for its first process: 0.1 s on an idle machine, seconds where many start at once."""
-_POLITE_S = {Engine.CONTAINER: 8.0, Engine.VM: 20.0}
+_POLITE_S = 20.0
 """How long a machine whose agent was online may take to shut down; the agent tells the service meanwhile that it goes."""
 
 
@@ -280,7 +280,7 @@ class LocalLauncher:
         for folder in folders:
             note = notes.read(folder)
             if note is not None and note.online and _is_alive(folder, note.engine):
-                asked.append((_shut_down(folder, note.engine, self._processes(folder)), time.monotonic() + _POLITE_S[note.engine]))
+                asked.append((_shut_down(folder, note.engine, self._processes(folder)), time.monotonic() + _POLITE_S))
                 notes.write(folder, replace(note, online=False))
         for processes, deadline in asked:
             while time.monotonic() < deadline and not all(leftovers.has_ended(process.pid) for process in processes):

@@ -68,7 +68,7 @@ class Login:
     def ssh(self, *command: str) -> list[str]:
         """The argument list of an ssh call."""
         options = ["-F", "none", "-i", str(self.key), "-p", str(self.port), "-o", f"UserKnownHostsFile={self.known_hosts}"]
-        options += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10"]
+        options += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60"]
         return ["ssh", *options, f"{self.user}@{self.host}", *command]
 
 

@@ -68,8 +68,11 @@ def _host_sources(root: Path) -> Iterator[Source]:
     folder = root / "etc/apt"
     lists = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.list"))]
     for path in lists:
-        if path.exists():
-            yield from _one_line(path.read_text())
+        try:
+            content = path.read_text()
+        except FileNotFoundError:
+            continue
+        yield from _one_line(content)
     for path in sorted((folder / "sources.list.d").glob("*.sources")):
         yield from _deb822(path.read_text())
 

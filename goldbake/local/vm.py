@@ -222,7 +222,7 @@ def _wait(
 
 def banner(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+        with socket.create_connection(("127.0.0.1", port), timeout=15) as link:
             return link.recv(4) == b"SSH-"
     except OSError:
         return False

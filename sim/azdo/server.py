@@ -21,7 +21,7 @@ LONGEST_BODY = 4 << 20
 IDLE_S = 120.0
 """How long a connection may be silent between requests."""
 
-_HANDSHAKE_S = 10.0
+_HANDSHAKE_S = 60.0
 _STOP_S = 10.0
 _BACKLOG = 512
 _PIECES = 20

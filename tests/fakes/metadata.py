@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.fakes.http import cut
 
-BUSY_S = 1.0
+BUSY_S = 5.0
 """How long a cloud is asked how an instance is now. It may wait for that machine's end itself, which waits for what is asked here."""
 
 

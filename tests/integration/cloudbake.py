@@ -120,11 +120,11 @@ class NextBakes:
     ) -> None:
         field.remove(baked.artifact)
         with field.shop.shop.running("bake", "--cloud", field.shop.cloud, "--image", field.shop.image) as task:
-            until("the build instance runs scripts", lambda: "configure-apt" in task.said() or task.child.poll() is not None, 240)
+            until("the build instance runs scripts", lambda: "configure-apt" in task.said() or task.child.poll() is not None, 900)
             assert f"{baked.artifact} is not in {field.region} any more" in task.said()
             field.assert_building()
             assert [words for _, words in workshop.commands() if field.secret in words] == []
-            assert task.end(signal.SIGINT, 180) != 0, task.said()
+            assert task.end(signal.SIGINT, 600) != 0, task.said()
         assert "Traceback" not in task.said()
         assert field.secret not in task.said()
         assert field.left() == []

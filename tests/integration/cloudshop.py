@@ -87,7 +87,7 @@ class CloudShop:
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=900,
+            timeout=1700,
         )
         return done.returncode, json.loads(done.stdout or "{}"), done.stderr
 

@@ -40,7 +40,7 @@ AGENT = "/opt/azure-pipelines-agent"
 FAST = {"SIMULATED_AGENT_PACE": "0.05"}
 """Label that makes the simulated agent wait a twentieth of what the real one does: a session conflict is asked about every 1.5 s."""
 
-WAIT_S = 120.0
+WAIT_S = 300.0
 """A container is online after 2 to 3 s on an idle machine; tests share theirs."""
 
 Prepare = Callable[[Path], None]

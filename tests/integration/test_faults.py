@@ -120,7 +120,7 @@ def test_signal_while_the_base_is_made_removes_everything(empty: Workshop, signu
 def test_signal_while_the_vm_boots_removes_everything(tiny: Workshop) -> None:
     with tiny.running("bake") as bake:
         bake.wait_for("check …")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not any("qemu-system" in words and str(tiny.work) in words for _, words in workshop.commands()):
             assert time.monotonic() < deadline, bake.said()
             time.sleep(0.1)
@@ -146,7 +146,7 @@ def test_run_after_a_killed_one_cleans_up_and_succeeds(tiny: Workshop) -> None:
 
 
 def test_second_bake_at_the_same_time_says_who_holds_the_lock_and_gets_the_same_image(tiny: Workshop) -> None:
-    tiny.script("make-second", "sleep 25")  # the second has this long to meet the first
+    tiny.script("make-second", "sleep 40")  # the second has this long to meet the first
     with tiny.running("bake", "--no-check") as first:
         first.wait_for("second: make-second")
         second = tiny.bake()

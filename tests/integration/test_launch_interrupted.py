@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -34,11 +35,26 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     return made
 
 
-def _start(paths: Paths, azdo: SimulatedAzureDevOps) -> subprocess.Popen[bytes]:
-    """A launch of three containers whose agents never come: it waits until it is interrupted."""
+@contextmanager
+def _launch(paths: Paths, azdo: SimulatedAzureDevOps) -> Iterator[subprocess.Popen[bytes]]:
+    """A launch of three containers whose agents never come: it waits until it is interrupted. Nothing of it is there for the next test."""
     env = os.environ | {"GOLDBAKE_HOME": str(paths.state.parent), "AZP_TOKEN": azdo.pat, "AZP_URL": azdo.url}
     command = [sys.executable, "-m", "invoke", "launch", "--engine", "container", "--count", "3", "--ca", str(azdo.ca_path)]
-    return subprocess.Popen(command, cwd=PROJECT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    ) as child:
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+    if _left(paths):
+        _reap(paths, azdo)
+
+
+def _reap(paths: Paths, azdo: SimulatedAzureDevOps) -> None:
+    env = os.environ | {"GOLDBAKE_HOME": str(paths.state.parent), "AZP_TOKEN": azdo.pat, "AZP_URL": azdo.url}
+    subprocess.run([sys.executable, "-m", "invoke", "reap", "--yes", "--ca", str(azdo.ca_path)], cwd=PROJECT, env=env, check=True)
 
 
 def _left(paths: Paths) -> list[str]:
@@ -74,27 +90,29 @@ def _reach(paths: Paths, moment: str) -> None:
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 @pytest.mark.parametrize("moment", list(_MOMENTS))
 def test_an_interrupted_launch_leaves_nothing(paths: Paths, azdo: SimulatedAzureDevOps, signum: signal.Signals, moment: str) -> None:
-    child = _start(paths, azdo)
-    _reach(paths, moment)
-    os.killpg(child.pid, signum)  # as a terminal does: the programs that it has just started get it as well
-    _, said = child.communicate(timeout=120)
-    assert child.returncode == 128 + signum, said.decode()
-    assert b"Traceback" not in said, said.decode()
-    assert _left(paths) == [], said.decode()
+    with _launch(paths, azdo) as child:
+        _reach(paths, moment)
+        os.killpg(child.pid, signum)  # as a terminal does: the programs that it has just started get it as well
+        _, said = child.communicate(timeout=240)
+        assert child.returncode == 128 + signum, said.decode()
+        assert b"Traceback" not in said, said.decode()
+        assert _left(paths) == [], said.decode()
     assert azdo.state()["agents"] == []
 
 
 def test_a_second_ctrl_c_says_what_to_do_and_reap_does_the_rest(paths: Paths, azdo: SimulatedAzureDevOps) -> None:
-    child = _start(paths, azdo)
-    _reach(paths, "all containers start")
-    os.killpg(child.pid, signal.SIGINT)
-    time.sleep(0.05)
-    os.killpg(child.pid, signal.SIGINT)
-    _, said = child.communicate(timeout=120)
-    assert child.returncode == 128 + signal.SIGINT, said.decode()
-    if _left(paths):
-        assert b"may have left something behind" in said
-        assert b"./inv destroy --launch" in said
-    env = os.environ | {"GOLDBAKE_HOME": str(paths.state.parent), "AZP_TOKEN": azdo.pat, "AZP_URL": azdo.url}
-    subprocess.run([sys.executable, "-m", "invoke", "reap", "--yes", "--ca", str(azdo.ca_path)], cwd=PROJECT, env=env, check=True)
-    assert _left(paths) == []
+    with _launch(paths, azdo) as child:
+        _reach(paths, "all containers start")
+        os.killpg(child.pid, signal.SIGINT)
+        assert child.stderr is not None
+        said = b""
+        while b"removing what launch" not in said and (line := child.stderr.readline()):
+            said += line
+        os.killpg(child.pid, signal.SIGINT)
+        said += child.stderr.read()
+        assert child.wait(240) == 128 + signal.SIGINT, said.decode()
+        if _left(paths):
+            assert b"may have left something behind" in said
+            assert b"./inv destroy --launch" in said
+        _reap(paths, azdo)
+        assert _left(paths) == []

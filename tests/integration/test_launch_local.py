@@ -139,12 +139,12 @@ def test_containers_of_other_launches_and_readers_of_logs_are_left_alone(paths: 
 
 
 def test_a_container_has_a_network_of_its_own_and_the_hosts_loopback_only_when_the_service_is_there(paths: Paths) -> None:
-    for launch_id, organization, code in (("l1", "https://127.0.0.1:1/demo", 0), ("l2", "https://service.test/demo", 1)):
+    for launch_id, organization, code, patience in (("l1", "https://127.0.0.1:1/demo", 0, 60), ("l2", "https://service.test/demo", 1, 2)):
         _launch(paths, launch_id, organization=organization)
         netns = service.instances_folder(paths) / launch_id / "1/netns"
         assert "10.0.2.100/24" in proc.run(["nsenter", f"--net={netns}", "ip", "-brief", "address", "show", "tap0"]).stdout
         with _listener() as port:
-            asked = f"import socket; socket.create_connection(('10.0.2.2', {port}), 2).recv(1) == b'x' or exit(1)"
+            asked = f"import socket; socket.create_connection(('10.0.2.2', {port}), {patience}).recv(1) == b'x' or exit(1)"
             assert proc.run(["nsenter", f"--net={netns}", "python3", "-c", asked], check=False).code == code
 
 

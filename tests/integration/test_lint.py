@@ -37,6 +37,7 @@ SCRIPTS = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "image-sc
     ],
     ids=lambda argv: " ".join(argv[:2]),
 )
+@pytest.mark.timeout(1200)  # mypy has to read everything anew
 def test_linter_has_nothing_to_say(argv: tuple[str, ...]) -> None:
     done = subprocess.run([str(BIN / argv[0]), *argv[1:]], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -127,7 +127,7 @@ def test_a_first_boot_that_is_careless_is_noticed(machines: Machines, habit: str
 
 
 def test_r10_a_crash_while_it_registers_leaves_no_core_and_no_copy(machines: Machines) -> None:
-    machines.azdo.fault(Fault(Action.HANG, "POST", "/agents$", seconds=60))
+    machines.azdo.fault(Fault(Action.HANG, "POST", "/agents$", seconds=60, times=0))
     machine = machines.start()
     field.until("it registers", lambda: any(request.fault for request in machines.azdo.requests))
     names = (b"Agent.Listener\0configure", b"/usr/lib/goldbake/goldbake-firstboot")
@@ -201,7 +201,7 @@ def test_a_basic_credential_is_found_whatever_its_user(user: str) -> None:
 
 def test_the_sampler_sees_arguments_and_environments_of_any_process() -> None:
     with traces.sampler(SECRET) as sampled:
-        nap = [sys.executable, "-c", "import time; time.sleep(1)"]
+        nap = [sys.executable, "-c", "import time; time.sleep(5)"]
         careless = subprocess.Popen([*nap, SECRET])
         careful = subprocess.Popen(nap, env={"TOKEN": SECRET})
         careless.wait()

@@ -155,7 +155,7 @@ def _sample(secret: bytes, pause: float) -> dict[str, Any]:
     print("ready", flush=True)
     seen: dict[tuple[str, int], dict[str, Any]] = {}
     rounds, longest = 0, 0.0
-    while not stopped:
+    while not stopped or not rounds:
         began = time.monotonic()
         rounds += 1
         for name in os.listdir("/proc"):  # noqa: PTH208 (this loop is to be fast)

@@ -77,7 +77,7 @@ class Workshop:
     def run(self, *words: str, before: tuple[str, ...] = (), env: Mapping[str, str] | None = None) -> Ended:
         """Run a task to its end; `before` is a command that the task becomes an argument of, as `unshare`."""
         done = subprocess.run(
-            [*before, *self.argv(*words)], cwd=self.project, env=self.env(env), capture_output=True, text=True, check=False, timeout=240
+            [*before, *self.argv(*words)], cwd=self.project, env=self.env(env), capture_output=True, text=True, check=False, timeout=900
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 

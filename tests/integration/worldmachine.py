@@ -157,7 +157,7 @@ class Machine:
         except OSError:  # it ended
             return False
 
-    def run(self, script: str, timeout: float = 60) -> str:
+    def run(self, script: str, timeout: float = 300) -> str:
         """Run bash text as root inside; its output."""
         pid = container.first_process(cgroups.processes(self.group))
         return proc.run(["nsenter", "--all", "--target", str(pid), "/bin/bash", "-c", script], timeout=timeout).stdout
@@ -202,7 +202,7 @@ class Machine:
             if self._child is not None and self._child.poll() is None:
                 self._child.send_signal(signal.SIGTERM if politely else signal.SIGKILL)
 
-    def wait(self, timeout: float = 60) -> bool:
+    def wait(self, timeout: float = 120) -> bool:
         """Whether it has ended and nothing of it is left."""
         if self._thread is not None:
             self._thread.join(timeout)

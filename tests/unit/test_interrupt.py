@@ -120,6 +120,15 @@ def test_somebody_elses_signal_is_not_sent_again() -> None:
     assert alarms == [signal.SIGALRM]
 
 
+def test_after_an_interrupt_another_ctrl_c_is_no_error() -> None:
+    """The process is about to end, and has said so."""
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_another_thread_leaves_signals_to_the_main_one() -> None:
     found = []
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .errors import Problem
     from .settings import Settings
 
-_CONSOLE_S = 0.5
+_CONSOLE_S = 3.0
 """How long a line waits for a console that is full."""
 
 

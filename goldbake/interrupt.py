@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -34,7 +34,8 @@ class Terminated(BaseException):
 def interruptible() -> Iterator[None]:
     """Turn the first SIGTERM, SIGHUP or SIGINT of the block into an exception; later ones only say that the clean-up is running.
 
-    Raises KeyboardInterrupt or Terminated; whoever gets it ends the process, so another Ctrl-C is nothing then. In another thread than the main one it does nothing: Python leaves signals to that one.
+    Raises KeyboardInterrupt or Terminated; whoever gets it ends the process, so another Ctrl-C is nothing then. In another thread than the
+    main one the block is as any other: Python leaves signals to that one.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -50,7 +51,8 @@ def interruptible() -> Iterator[None]:
     finally:
         interrupts.ignore()
         signal.set_wakeup_fd(wakeup)
-        os.write(note, _NONE)
+        with suppress(BlockingIOError):  # full: the watcher has read what it wanted long ago
+            os.write(note, _NONE)
         interrupts.join()  # it sends none any more: only now may the handlers go
         if interrupts.raised:
             before[signal.SIGINT] = signal.SIG_IGN

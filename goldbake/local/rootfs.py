@@ -72,13 +72,17 @@ def make(system: Os, root: Path, progress: Progress, stop: threading.Event | Non
         root,
         listing,
     ]
+    temporary = root.parent / "tmp"
+    temporary.mkdir(exist_ok=True)
     try:
-        proc.stream(command, lambda line: progress.detail("base", line), stop=stop, grace=0)
+        # Killed, it leaves a folder of keys there, which goes with ours.
+        proc.stream(command, lambda line: progress.detail("base", line), env={"TMPDIR": str(temporary)}, stop=stop, grace=0)
     except ProcessError as error:
         raise BakeError(
             f"the base of {system} could not be made: {error.message}",
             hint="if a mirror is named above: correct /etc/apt/sources.list* until `apt-get update` works, then run the same command again",
         ) from error
+    shutil.rmtree(temporary)
     _settle(root)
 
 

@@ -108,13 +108,19 @@ def test_signal_in_a_layer_removes_everything_and_keeps_the_layers_before(tiny: 
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signal_while_the_base_is_made_removes_everything(empty: Workshop, signum: signal.Signals, code: int) -> None:
+def test_signal_while_the_base_is_made_removes_everything(
+    empty: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signum: signal.Signals, code: int
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     with empty.running("bake", "--no-check") as bake:
         bake.wait_for("base …")
         time.sleep(4)
         assert bake.end(signum) == code
     assert empty.leftovers() == []
     assert list((empty.home / "cache" / "layers").glob("*")) == []
+    assert list(temporary.glob("mmdebstrap.*")) == []
 
 
 def test_signal_while_the_vm_boots_removes_everything(tiny: Workshop) -> None:

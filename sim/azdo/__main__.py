@@ -20,9 +20,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--poll-seconds", type=float, default=50.0, help="longest wait of a message poll (50)")
     parser.add_argument("--session-timeout", type=float, default=300.0, help="seconds without a poll after which a session ends (300)")
     options = parser.parse_args(argv)
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, _ENDING
-    )  # `sigwait` takes them; a handler could run just before a wait, which would then not end
+    # `sigwait` takes these; a handler could run just before a wait, which would then not end.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         service = SimulatedAzureDevOps(
             options.organization, options.port, poll_seconds=options.poll_seconds, session_timeout=options.session_timeout

@@ -21,9 +21,8 @@ def main(cloud: str, words: str, make: Callable[[int], T], account: Callable[[T]
     parser = argparse.ArgumentParser(prog=f"python -m tests.fakes.{cloud}", description=f"A fake of {words} on loopback.")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0, the default, takes a free one")
     options = parser.parse_args(argv)
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, _ENDING
-    )  # `sigwait` takes them; a handler could run just before a wait, which would then not end
+    # `sigwait` takes these; a handler could run just before a wait, which would then not end.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         with make(options.port) as fake:
             print(json.dumps({"url": fake.url, **account(fake), "environment": fake.environment()}), flush=True)

@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from tests.fakes.http import cut
 
-BUSY_S = 5.0
+T = TypeVar("T")
+_BUSY_S = 5.0
 """How long a cloud is asked how an instance is now. It may wait for that machine's end itself, which waits for what is asked here."""
+
+
+class Latest(Generic[T]):
+    """An instance as its cloud has it now; one that is deleted shuts down with what it was told last. `look` raises KeyError then."""
+
+    def __init__(self, lock: threading.RLock, look: Callable[[], T]) -> None:
+        self._lock = lock
+        self._look = look
+        self._last = look()
+
+    def __call__(self) -> T:
+        if self._lock.acquire(timeout=_BUSY_S):
+            try:
+                self._last = self._look()
+            except KeyError:
+                pass
+            finally:
+                self._lock.release()
+        return self._last
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from goldbake.errors import GoldbakeError
 from goldbake.exclusive import exclusive
 from goldbake.log import Progress
 from goldbake.paths import PROJECT
+from tests.waiting import until
 
 HOLDER = """
 import sys, time
@@ -70,7 +71,7 @@ def test_the_second_thread_waits_for_the_first_and_says_so(lock: Path, said: io.
     threads[0].start()
     assert inside.wait(60)
     threads[1].start()
-    wait_until(lambda: "waiting" in said.getvalue())
+    until(lambda: "waiting" in said.getvalue(), 50)
     assert order == []
     go.set()
     for thread in threads:
@@ -132,7 +133,7 @@ def test_who_has_just_got_the_lock_is_named_although_its_name_comes_a_moment_lat
     def work() -> None:
         time.sleep(0.1)
         note.write_text("process 4711 on elsewhere")
-        wait_until(said.getvalue)
+        until(said.getvalue, 50)
         held.release()
 
     held.acquire()
@@ -141,10 +142,3 @@ def test_who_has_just_got_the_lock_is_named_although_its_name_comes_a_moment_lat
     with exclusive(lock, "the build", Progress(said)):
         worker.join(60)
     assert said.getvalue() == f"waiting for the build: process 4711 on elsewhere holds {lock}\n"
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 50
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true within 50 s"
-        time.sleep(0.02)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +11,7 @@ import pytest
 
 from goldbake.local import leftovers
 from goldbake.local.leftovers import Process, end_processes_of, has_ended, processes_of, sweep
+from tests.waiting import until
 
 
 def test_clean_up_ends_only_processes_that_name_the_work_folder(tmp_path: Path) -> None:
@@ -114,10 +113,10 @@ def test_a_process_has_not_ended_while_one_of_its_threads_goes_on() -> None:
     with subprocess.Popen([sys.executable, "-c", _LEADER_ENDS], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        _until(lambda: leftovers._fields(Path(f"/proc/{child.pid}"))[0] == "Z")
+        until(lambda: leftovers._fields(Path(f"/proc/{child.pid}"))[0] == "Z", 30)
         assert not has_ended(child.pid)
         child.kill()
-        _until(lambda: has_ended(child.pid))  # nobody has asked for its exit code yet
+        until(lambda: has_ended(child.pid), 30)  # nobody has asked for its exit code yet
     assert has_ended(child.pid)
 
 
@@ -130,10 +129,3 @@ def test_whoever_ends_processes_waits_until_they_have_let_go_of_their_files(tmp_
         child.stdout.readline()
         end_processes_of(work)
         assert has_ended(child.pid)
-
-
-def _until(found: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not found():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

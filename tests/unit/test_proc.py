@@ -3,15 +3,15 @@
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from goldbake import proc
 from goldbake.errors import MissingError, ProcessError
+from goldbake.local.leftovers import has_ended
 from goldbake.secret import Secret
+from tests.waiting import until
 
 
 def test_a_child_does_not_see_our_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,14 +57,14 @@ def test_a_child_dies_with_its_block(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), proc.started([sys.executable, "-c", script]):  # noqa: PT012
         _wait_for(mark)
         raise RuntimeError
-    assert not _runs(int(mark.read_text()))
+    assert has_ended(int(mark.read_text()))
 
 
 def test_a_child_that_ignores_sigterm_is_killed_with_its_own_children(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     with proc.started(["sh", "-c", f"trap '' TERM; sleep 60 & echo $! > {mark}; wait; sleep 60"], grace=0.3):
         _wait_for(mark)
-    _until(lambda: not _runs(int(mark.read_text())))
+    until(lambda: has_ended(int(mark.read_text())))
 
 
 def test_stream_hands_over_both_outputs_line_by_line() -> None:
@@ -73,23 +73,8 @@ def test_stream_hands_over_both_outputs_line_by_line() -> None:
     assert lines == ["one", "two"]
 
 
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
-
-
 def _wait_for(path: Path) -> None:
-    _until(lambda: path.exists() and path.read_text().strip())
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true within 60 s"
-        time.sleep(0.02)
+    until(lambda: path.exists() and path.read_text().strip())
 
 
 def test_a_detached_program_goes_on_and_its_output_is_kept(tmp_path: Path) -> None:
@@ -99,7 +84,7 @@ def test_a_detached_program_goes_on_and_its_output_is_kept(tmp_path: Path) -> No
     _wait_for(log)
     pid, parent, session = map(int, log.read_text().split())
     try:
-        assert _runs(pid)
+        assert not has_ended(pid)
         assert parent != os.getpid()
         assert session == pid
     finally:

@@ -7,9 +7,9 @@ import socket
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.fakes.azure.book import SUBSCRIPTION, Resource
+from tests.fakes.azure.book import SUBSCRIPTION
 from tests.fakes.azure.service import FakeAzure
-from tests.fakes.metadata import BUSY_S, Metadata, Question, Reply
+from tests.fakes.metadata import Latest, Metadata, Question, Reply
 
 VERSIONS = ("2019-03-11", "2020-09-01", "2021-01-01", "2021-02-01", "2021-12-13", "2023-11-15")
 """Some of those that the service knows; user data came with 2021-01-01."""
@@ -22,19 +22,7 @@ class Imds(Metadata):
     def __init__(self, fake: FakeAzure, name: str, listener: socket.socket) -> None:
         super().__init__(name, listener)
         self._fake = fake
-        self._name = name
-        self._last = fake.machine(name)
-
-    def machine(self) -> Resource:
-        """The machine as it is now; one that is deleted shuts down with what it was told last."""
-        if self._fake.book.lock.acquire(timeout=BUSY_S):
-            try:
-                self._last = self._fake.machine(self._name)
-            except KeyError:
-                pass
-            finally:
-                self._fake.book.lock.release()
-        return self._last
+        self.machine = Latest(fake.book.lock, lambda: fake.machine(name))
 
     def compute(self) -> dict[str, Any]:
         """What `/metadata/instance/compute` has; custom data is in none of it."""

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.fakes.gcp.service import FakeGcp
-from tests.fakes.metadata import BUSY_S, Metadata, Question, Reply
+from tests.fakes.metadata import Latest, Metadata, Question, Reply
 
 Tree = dict[str, Any]
 _ROOT = "/computeMetadata/v1/"
@@ -21,19 +21,7 @@ class Imds(Metadata):
     def __init__(self, fake: FakeGcp, name: str, listener: socket.socket) -> None:
         super().__init__(name, listener)
         self._fake = fake
-        self._name = name
-        self._last = fake.instance(name)
-
-    def instance(self) -> dict[str, Any]:
-        """The instance as it is now; one that is deleted shuts down with what it was told last."""
-        if self._fake.book.lock.acquire(timeout=BUSY_S):
-            try:
-                self._last = self._fake.instance(self._name)
-            except KeyError:
-                pass
-            finally:
-                self._fake.book.lock.release()
-        return self._last
+        self.instance = Latest(fake.book.lock, lambda: fake.instance(name))
 
     def tree(self) -> Tree:
         """Folders and values, as their paths have them."""
